@@ -1,0 +1,293 @@
+/*
+ * query-nfv and "info nfv": the placement, for programs and for people
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sched.h>
+#include "qapi/error.h"
+#include "qapi/qapi-commands-nfv.h"
+#include "qapi/type-helpers.h"
+#include "block/thread-pool.h"
+#include "hw/boards.h"
+#include "hw/nfv/machine.h"
+#include "hw/nfv/placement.h"
+#include "monitor/monitor.h"
+
+static uint16List *list_of_set(const NfvCpuSet *set)
+{
+    uint16List *head = NULL, **tail = &head;
+    unsigned cpu;
+
+    NFV_CPUSET_FOREACH(cpu, set) {
+        QAPI_LIST_APPEND(tail, cpu);
+    }
+    return head;
+}
+
+static NfvSchedPolicy policy_of(int policy)
+{
+    switch (policy) {
+    case SCHED_OTHER:
+        return NFV_SCHED_POLICY_OTHER;
+    case SCHED_FIFO:
+        return NFV_SCHED_POLICY_FIFO;
+    case SCHED_RR:
+        return NFV_SCHED_POLICY_RR;
+    case SCHED_BATCH:
+        return NFV_SCHED_POLICY_BATCH;
+    case SCHED_IDLE:
+        return NFV_SCHED_POLICY_IDLE;
+#ifdef SCHED_DEADLINE
+    case SCHED_DEADLINE:
+        return NFV_SCHED_POLICY_DEADLINE;
+#endif
+    default:
+        return NFV_SCHED_POLICY_UNKNOWN;
+    }
+}
+
+static NfvSched *sched_new(const NfvCpuSet *cpus, bool has_policy, NfvSchedPolicy policy, int priority)
+{
+    NfvSched *s = g_new0(NfvSched, 1);
+
+    s->cpus = list_of_set(cpus);
+    s->has_policy = has_policy;
+    s->policy = policy;
+    s->has_priority = has_policy && priority;
+    s->priority = priority;
+    return s;
+}
+
+static NfvThread *thread_info(const NfvThreadState *state)
+{
+    NfvThread *t = g_new0(NfvThread, 1);
+    const NfvWanted *w = &state->wanted;
+
+    t->role = state->role;
+    t->thread_id = state->tid;
+    t->name = g_strdup(state->name);
+    t->has_vcpu = state->vcpu >= 0;
+    t->vcpu = MAX(state->vcpu, 0);
+    t->error = g_strdup(state->error);
+    if (state->has_wanted) {
+        t->wanted = sched_new(&w->cpus, w->policy, w->priority ? NFV_SCHED_POLICY_FIFO : NFV_SCHED_POLICY_OTHER,
+                              w->priority);
+    }
+    t->now = sched_new(&state->cpus, true, policy_of(state->policy), state->priority);
+    return t;
+}
+
+static NfvPlanInfo *plan_info(const NfvPlan *plan)
+{
+    NfvPlanInfo *info = g_new0(NfvPlanInfo, 1);
+    uint16List **cpus = &info->vcpu_cpus, **vcpus = &info->rt_vcpus;
+
+    for (unsigned i = 0; i < plan->vcpu_cpus->len; i++) {
+        QAPI_LIST_APPEND(cpus, g_array_index(plan->vcpu_cpus, unsigned, i));
+    }
+    for (unsigned i = 0; i < plan->max_cpus; i++) {
+        if (test_bit(i, plan->rt_vcpus)) {
+            QAPI_LIST_APPEND(vcpus, i);
+        }
+    }
+    info->rt = plan->rt_asked;
+    info->rt_active = plan->rt;
+    info->iothread_cpus = list_of_set(&plan->iothread);
+    info->housekeeping_cpus = list_of_set(&plan->housekeeping);
+    info->vcpu_priority = plan->vcpu_priority;
+    info->iothread_priority = plan->iothread_priority;
+    info->emulator_priority = plan->emulator_priority;
+    return info;
+}
+
+static bool is_placed(const NfvThreadState *s)
+{
+    return !s->has_wanted || nfv_sched_matches(&s->wanted, &s->cpus, s->policy, s->priority);
+}
+
+/* "2-3 fifo:1" */
+static char *sched_text(const NfvCpuSet *cpus, bool has_policy, NfvSchedPolicy policy, int priority)
+{
+    g_autofree char *list = nfv_cpuset_format(cpus);
+
+    if (!has_policy) {
+        return g_steal_pointer(&list);
+    }
+    return priority ? g_strdup_printf("%s %s:%d", list, NfvSchedPolicy_str(policy), priority) :
+                      g_strdup_printf("%s %s", list, NfvSchedPolicy_str(policy));
+}
+
+static char *now_text(const NfvThreadState *s)
+{
+    return sched_text(&s->cpus, true, policy_of(s->policy), s->priority);
+}
+
+static char *wanted_text(const NfvThreadState *s)
+{
+    const NfvWanted *w = &s->wanted;
+
+    return sched_text(&w->cpus, w->policy, w->priority ? NFV_SCHED_POLICY_FIFO : NFV_SCHED_POLICY_OTHER, w->priority);
+}
+
+static void add_problem(NfvProblemList ***tail, char *what, char *remedy)
+{
+    NfvProblem *p = g_new0(NfvProblem, 1);
+
+    p->what = what;
+    p->remedy = remedy;
+    QAPI_LIST_APPEND(*tail, p);
+}
+
+/* The worst first: what hits every vCPU, then single threads, vCPUs before others as the snapshot sorts them. */
+static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
+{
+    NfvProblemList *head = NULL, **tail = &head;
+    const NfvPlan *plan = snapshot->plan;
+
+    if (plan && plan->refusal) {
+        char *remedy, *what = nfv_refusal_describe(snapshot->host, plan->refusal, plan->vcpu_priority, &remedy);
+
+        add_problem(&tail, what, remedy);
+    }
+    if (snapshot->shared->len) {
+        g_autofree char *list = nfv_cpulist_format(snapshot->shared);
+
+        add_problem(&tail, g_strdup_printf("another nfv guest has host CPU %s for its vCPUs, too", list),
+                    g_strdup("give each guest host CPUs of its own, or use vcpu-cpus=auto"));
+    }
+    for (int i = 0; i < snapshot->threads->len; i++) {
+        const NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
+        g_autofree char *now = NULL, *wanted = NULL;
+
+        if (!s->alive || is_placed(s) || (plan->refusal == NFV_REFUSAL_SANDBOX)) {
+            continue;
+        }
+        now = now_text(s);
+        wanted = wanted_text(s);
+        if (s->error) {
+            add_problem(&tail, g_strdup_printf("%s (%d) has %s instead of %s: %s", s->name, s->tid, now, wanted,
+                                               s->error),
+                        g_strdup("give QEMU the privilege for it, see README.md, and start it again"));
+        } else {
+            add_problem(&tail, g_strdup_printf("%s (%d) has %s instead of %s: changed from outside of QEMU", s->name,
+                                               s->tid, now, wanted),
+                        g_strdup("look for libvirt's cputune, taskset, chrt, or a change of the cpuset"));
+        }
+    }
+    return head;
+}
+
+/* Any thread, without the BQL. */
+static NfvInfo *make_info(const char *machine, const NfvSnapshot *snapshot)
+{
+    NfvInfo *info = g_new0(NfvInfo, 1);
+    NfvThreadList **tail = &info->threads;
+
+    info->machine = g_strdup(machine);
+    if (snapshot->plan) {
+        info->plan = plan_info(snapshot->plan);
+    }
+    for (int i = 0; i < snapshot->threads->len; i++) {
+        const NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
+
+        if (s->alive) {
+            QAPI_LIST_APPEND(tail, thread_info(s));
+        }
+    }
+    info->problems = find_problems(snapshot);
+    return info;
+}
+
+static void append_plan(GString *text, const NfvPlan *plan)
+{
+    g_autofree char *vcpus = nfv_cpulist_format(plan->vcpu_cpus);
+    g_autofree char *iothread = nfv_cpuset_format(&plan->iothread);
+    g_autofree char *housekeeping = nfv_cpuset_format(&plan->housekeeping);
+
+    g_string_append_printf(text, "vCPUs on host CPUs %s, I/O threads on %s, housekeeping on %s; real-time: %s\n",
+                           vcpus, iothread, housekeeping,
+                           plan->rt ? "on" : plan->rt_asked == ON_OFF_AUTO_OFF ? "off" : "no");
+}
+
+static char *make_table(const char *machine, const NfvSnapshot *snapshot)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    NfvProblemList *problems = find_problems(snapshot);
+
+    for (NfvProblemList *p = problems; p; p = p->next) {
+        g_string_append_printf(text, "PROBLEM: %s\n         %s\n", p->value->what, p->value->remedy);
+    }
+    g_string_append_printf(text, "%s: %s\n", machine,
+                           !snapshot->plan ? "no vcpu-cpus, so QEMU places no thread" :
+                           problems ? "not as it should be, see above" : "every thread is where it should be");
+    qapi_free_NfvProblemList(problems);
+    if (snapshot->plan) {
+        append_plan(text, snapshot->plan);
+    }
+    g_string_append_printf(text, "%-10s %-20s %8s  %s\n", "ROLE", "THREAD", "ID", "CPUS POLICY");
+    for (int i = 0; i < snapshot->threads->len; i++) {
+        const NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
+        g_autofree char *now = NULL, *wanted = NULL;
+
+        if (!s->alive) {
+            continue;
+        }
+        now = now_text(s);
+        wanted = is_placed(s) ? NULL : wanted_text(s);
+        g_string_append_printf(text, "%-10s %-20s %8d  %s%s%s\n", NfvRole_str(s->role), s->name, s->tid, now,
+                               wanted ? "   wanted " : "", wanted ?: "");
+    }
+    return g_string_free(g_steal_pointer(&text), false);
+}
+
+static const char *machine_name(const char *command, Error **errp)
+{
+    const char *name = MACHINE_GET_CLASS(current_machine)->name;
+
+    if (!is_nfv_machine(current_machine)) {
+        error_setg(errp, "%s: '%s' is not an nfv machine; start QEMU with -M nfv", command, name);
+        return NULL;
+    }
+    return name;
+}
+
+static int take_snapshot(void *opaque)
+{
+    *(NfvSnapshot **)opaque = nfv_placement_snapshot();
+    return 0;
+}
+
+NfvInfo *coroutine_fn qmp_query_nfv(Error **errp)
+{
+    const char *machine = machine_name("query-nfv", errp);
+    g_autoptr(NfvSnapshot) snapshot = NULL;
+
+    if (!machine) {
+        return NULL;
+    }
+    thread_pool_submit_co(take_snapshot, &snapshot);
+    return make_info(machine, snapshot);
+}
+
+static HumanReadableText *coroutine_fn hmp_info_nfv(Error **errp)
+{
+    const char *machine = machine_name("info nfv", errp);
+    g_autoptr(NfvSnapshot) snapshot = NULL;
+    HumanReadableText *text;
+
+    if (!machine) {
+        return NULL;
+    }
+    thread_pool_submit_co(take_snapshot, &snapshot);
+    text = g_new0(HumanReadableText, 1);
+    text->human_readable_text = make_table(machine, snapshot);
+    return text;
+}
+
+static void nfv_report_init(void)
+{
+    monitor_register_hmp_info_hrt("nfv", hmp_info_nfv);
+}
+type_init(nfv_report_init);

@@ -1,0 +1,81 @@
+/*
+ * Affinity and scheduling policy of a thread, as the kernel has them
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sched.h>
+#include "hw/nfv/sched.h"
+
+int nfv_sched_get_cpus(int tid, NfvCpuSet *cpus)
+{
+    bitmap_zero(cpus->bits, NFV_CPUS);
+    return sched_getaffinity(tid, sizeof(cpus->bits), (cpu_set_t *)cpus->bits) < 0 ? -errno : 0;
+}
+
+int nfv_sched_set_cpus(int tid, const NfvCpuSet *cpus)
+{
+    return sched_setaffinity(tid, sizeof(cpus->bits), (const cpu_set_t *)cpus->bits) < 0 ? -errno : 0;
+}
+
+int nfv_sched_get_policy(int tid, int *policy, int *priority)
+{
+    struct sched_param param;
+    int ret = sched_getscheduler(tid);
+
+    if (ret < 0 || sched_getparam(tid, &param) < 0) {
+        return -errno;
+    }
+    *policy = ret & ~SCHED_RESET_ON_FORK;
+    *priority = param.sched_priority;
+    return 0;
+}
+
+int nfv_sched_set_fifo(int tid, int priority)
+{
+    struct sched_param param = { .sched_priority = priority };
+
+    return sched_setscheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) < 0 ? -errno : 0;
+}
+
+static bool is_real_time(int policy)
+{
+    return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
+}
+
+int nfv_sched_set_ordinary(int tid)
+{
+    struct sched_param param = { 0 };
+    int policy, priority, ret;
+
+    ret = nfv_sched_get_policy(tid, &policy, &priority);
+    if (ret || !is_real_time(policy)) {
+        return ret;
+    }
+    return sched_setscheduler(tid, SCHED_OTHER, &param) < 0 ? -errno : 0;
+}
+
+int nfv_sched_apply(int tid, const NfvWanted *wanted, const char **what)
+{
+    int cpus, policy = 0;
+
+    /* First the CPUs: a real-time thread should not run on somebody else's even for a moment. */
+    cpus = nfv_sched_set_cpus(tid, &wanted->cpus);
+    if (wanted->policy) {
+        policy = wanted->priority ? nfv_sched_set_fifo(tid, wanted->priority) : nfv_sched_set_ordinary(tid);
+    }
+    *what = cpus ? "affinity" : "scheduling policy";
+    return cpus ?: policy;
+}
+
+bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus, int policy, int priority)
+{
+    if (!NFV_CPUSET_EQUAL(&wanted->cpus, cpus)) {
+        return false;
+    }
+    if (!wanted->policy) {
+        return true;
+    }
+    return wanted->priority ? policy == SCHED_FIFO && priority == wanted->priority : !is_real_time(policy);
+}
