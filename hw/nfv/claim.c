@@ -11,7 +11,8 @@
 #include "hw/nfv/cpulist.h"
 #include "trace.h"
 
-static int claims[NFV_CPUS];    /* file descriptor + 1 of each CPU that this process has claimed */
+/* file descriptor + 1 of each CPU that this process has claimed */
+static int claims[NFV_CPUS];
 
 int nfv_claim(const char *root, unsigned cpu, char **path)
 {
@@ -22,8 +23,10 @@ int nfv_claim(const char *root, unsigned cpu, char **path)
         return 1;
     }
     /*
-     * Without O_CREAT first: in a directory like /run/lock, fs.protected_regular refuses O_CREAT for a file of another
-     * user's.  Reading is enough for flock(), so that users need no write permission on each other's files.
+     * Without O_CREAT first: in a directory like /run/lock,
+     * fs.protected_regular refuses O_CREAT for a file of another user's.
+     * Reading is enough for flock(), so that users need no write permission on
+     * each other's files.
      */
     fd = qemu_open_old(*path, O_RDONLY | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT) {
@@ -53,15 +56,18 @@ static void give_back(const GArray *list)
     }
 }
 
-GArray *nfv_claim_some(const char *root, const GArray *candidates, unsigned needed, unsigned wanted, Error **errp)
+GArray *nfv_claim_some(const char *root, const GArray *candidates,
+                       unsigned needed, unsigned wanted, Error **errp)
 {
     ERRP_GUARD();
     g_autoptr(GArray) list = g_array_new(false, false, sizeof(unsigned));
     g_autofree char *all = nfv_cpulist_format(candidates);
 
     if (!candidates->len) {
-        error_setg(errp, "vcpu-cpus=auto: no isolated host CPU is granted to QEMU");
-        error_append_hint(errp, "Boot the host with isolcpus=, or give a list, for example vcpu-cpus=2-5.\n");
+        error_setg(errp, "vcpu-cpus=auto: no isolated host CPU is granted to "
+                         "QEMU");
+        error_append_hint(errp, "Boot the host with isolcpus=, or give a list, "
+                                "for example vcpu-cpus=2-5.\n");
         return NULL;
     }
     for (unsigned i = 0; i < candidates->len && list->len < wanted; i++) {
@@ -70,7 +76,8 @@ GArray *nfv_claim_some(const char *root, const GArray *candidates, unsigned need
         int ret = nfv_claim(root, cpu, &path);
 
         if (ret < 0) {
-            error_setg_errno(errp, -ret, "vcpu-cpus=auto: cannot lock '%s'", path);
+            error_setg_errno(errp, -ret, "vcpu-cpus=auto: cannot lock '%s'",
+                             path);
             give_back(list);
             return NULL;
         }
@@ -79,9 +86,12 @@ GArray *nfv_claim_some(const char *root, const GArray *candidates, unsigned need
         }
     }
     if (list->len < needed) {
-        error_setg(errp, "vcpu-cpus=auto: %u isolated host CPUs are wanted and %u are free; %s are isolated and granted",
+        error_setg(errp,
+                   "vcpu-cpus=auto: %u isolated host CPUs are wanted and %u "
+                   "are free; %s are isolated and granted",
                    needed, list->len, all);
-        error_append_hint(errp, "Other nfv guests have claimed the rest: lower -smp or isolate more host CPUs.\n");
+        error_append_hint(errp, "Other nfv guests have claimed the rest: lower "
+                                "-smp or isolate more host CPUs.\n");
         give_back(list);
         return NULL;
     }

@@ -11,21 +11,26 @@
 #include "hw/nfv/host.h"
 #include "hw/nfv/sched.h"
 
-#define CAP_SYS_NICE_BIT 23     /* capabilities(7); part of the kernel's ABI */
+#define CAP_SYS_NICE_BIT 23 /* capabilities(7); part of the kernel's ABI */
 
 static char *read_line(const char *root, const char *path)
 {
     g_autofree char *full = g_strconcat(root, path, NULL);
     char *text;
 
-    return g_file_get_contents(full, &text, NULL, NULL) ? g_strchomp(text) : NULL;
+    return g_file_get_contents(full, &text, NULL, NULL) ? g_strchomp(text) :
+                                                          NULL;
 }
 
-/* A file of the kernel's that holds a CPU list; empty if it is missing or the list is. */
+/*
+ * A file of the kernel's that holds a CPU list; empty if it is missing or the
+ * list is.
+ */
 static bool read_cpuset(const char *root, const char *path, NfvCpuSet *set)
 {
     g_autofree char *text = read_line(root, path);
-    g_autoptr(GArray) list = text && *text ? nfv_cpulist_parse(path, text, NFV_CPUS, NULL) : NULL;
+    g_autoptr(GArray) list =
+        text && *text ? nfv_cpulist_parse(path, text, NFV_CPUS, NULL) : NULL;
 
     bitmap_zero(set->bits, NFV_CPUS);
     if (list) {
@@ -34,7 +39,8 @@ static bool read_cpuset(const char *root, const char *path, NfvCpuSet *set)
     return list != NULL;
 }
 
-static int64_t read_number(const char *root, const char *path, int64_t otherwise)
+static int64_t read_number(const char *root, const char *path,
+                           int64_t otherwise)
 {
     g_autofree char *text = read_line(root, path);
     int64_t value;
@@ -44,8 +50,10 @@ static int64_t read_number(const char *root, const char *path, int64_t otherwise
 
 static bool rt_throttled(const char *root)
 {
-    int64_t runtime = read_number(root, "/proc/sys/kernel/sched_rt_runtime_us", -1);
-    int64_t period = read_number(root, "/proc/sys/kernel/sched_rt_period_us", 1000000);
+    int64_t runtime =
+        read_number(root, "/proc/sys/kernel/sched_rt_runtime_us", -1);
+    int64_t period =
+        read_number(root, "/proc/sys/kernel/sched_rt_period_us", 1000000);
 
     return runtime >= 0 && runtime < period;
 }
@@ -56,7 +64,8 @@ static bool capable_sys_nice(void)
     const char *line = status ? strstr(status, "\nCapEff:") : NULL;
     uint64_t caps;
 
-    return line && !qemu_strtou64(line + strlen("\nCapEff:\t"), NULL, 16, &caps) &&
+    return line &&
+           !qemu_strtou64(line + strlen("\nCapEff:\t"), NULL, 16, &caps) &&
            (caps & BIT_ULL(CAP_SYS_NICE_BIT));
 }
 
@@ -67,13 +76,15 @@ static void read_nodes(const char *root, int16_t *node)
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *list = g_strdup_printf("/sys/devices/system/node/%s/cpulist", name);
+        g_autofree char *list =
+            g_strdup_printf("/sys/devices/system/node/%s/cpulist", name);
         const char *digits;
         NfvCpuSet cpus;
         unsigned cpu;
         int n;
 
-        if (strstart(name, "node", &digits) && !qemu_strtoi(digits, NULL, 10, &n) && n >= 0 && n <= INT16_MAX &&
+        if (strstart(name, "node", &digits) &&
+            !qemu_strtoi(digits, NULL, 10, &n) && n >= 0 && n <= INT16_MAX &&
             read_cpuset(root, list, &cpus)) {
             NFV_CPUSET_FOREACH(cpu, &cpus) {
                 node[cpu] = n;
@@ -104,7 +115,8 @@ static void *attempt_thread(void *opaque)
     return NULL;
 }
 
-NfvRefusal nfv_refusal_of(int err, bool sandboxed, bool capable, unsigned limit, int priority, bool throttled)
+NfvRefusal nfv_refusal_of(int err, bool sandboxed, bool capable, unsigned limit,
+                          int priority, bool throttled)
 {
     if (!err) {
         return throttled ? NFV_REFUSAL_THROTTLED : NFV_REFUSAL_NONE;
@@ -145,14 +157,17 @@ NfvHost *nfv_host_read(const char *root, int priority)
 
     getrlimit(RLIMIT_RTPRIO, &limit);
     host->rtprio_limit = MIN(limit.rlim_cur, 99);
-    host->affinity = attempt.affinity_errno ? NFV_REFUSAL_SANDBOX : NFV_REFUSAL_NONE;
+    host->affinity =
+        attempt.affinity_errno ? NFV_REFUSAL_SANDBOX : NFV_REFUSAL_NONE;
     host->fifo_errno = attempt.fifo_errno;
-    host->fifo = nfv_refusal_of(attempt.fifo_errno, attempt.affinity_errno != 0, attempt.capable, host->rtprio_limit,
-                                priority, rt_throttled(root));
+    host->fifo = nfv_refusal_of(attempt.fifo_errno, attempt.affinity_errno != 0,
+                                attempt.capable, host->rtprio_limit, priority,
+                                rt_throttled(root));
     return host;
 }
 
-char *nfv_refusal_describe(const NfvHost *host, NfvRefusal refusal, int priority, char **remedy)
+char *nfv_refusal_describe(const NfvHost *host, NfvRefusal refusal,
+                           int priority, char **remedy)
 {
     g_autofree char *unused = NULL;
 
@@ -161,27 +176,38 @@ char *nfv_refusal_describe(const NfvHost *host, NfvRefusal refusal, int priority
     }
     switch (refusal) {
     case NFV_REFUSAL_SANDBOX:
-        *remedy = g_strdup("start QEMU without -sandbox resourcecontrol=deny, or with libvirt leave vcpu-cpus out and "
+        *remedy = g_strdup("start QEMU without -sandbox resourcecontrol=deny, "
+                           "or with libvirt leave vcpu-cpus out and "
                            "use <cputune>");
-        return g_strdup("the sandbox (resourcecontrol=deny) forbids affinity and scheduling calls");
+        return g_strdup("the sandbox (resourcecontrol=deny) forbids affinity "
+                        "and scheduling calls");
     case NFV_REFUSAL_CAPABILITY:
-        *remedy = g_strdup_printf("give QEMU CAP_SYS_NICE or an RLIMIT_RTPRIO of at least %d (ulimit -r)", priority);
-        return g_strdup("SCHED_FIFO needs CAP_SYS_NICE, which QEMU does not have, and its RLIMIT_RTPRIO is 0");
+        *remedy = g_strdup_printf("give QEMU CAP_SYS_NICE or an RLIMIT_RTPRIO "
+                                  "of at least %d (ulimit -r)",
+                                  priority);
+        return g_strdup("SCHED_FIFO needs CAP_SYS_NICE, which QEMU does not "
+                        "have, and its RLIMIT_RTPRIO is 0");
     case NFV_REFUSAL_RLIMIT:
-        *remedy = g_strdup_printf("raise the limit (ulimit -r %d) or lower the priority to %u", priority,
-                                  host->rtprio_limit);
-        return g_strdup_printf("SCHED_FIFO priority %d is above QEMU's RLIMIT_RTPRIO of %u", priority,
-                               host->rtprio_limit);
+        *remedy = g_strdup_printf("raise the limit (ulimit -r %d) or lower the "
+                                  "priority to %u",
+                                  priority, host->rtprio_limit);
+        return g_strdup_printf("SCHED_FIFO priority %d is above QEMU's "
+                               "RLIMIT_RTPRIO of %u",
+                               priority, host->rtprio_limit);
     case NFV_REFUSAL_CGROUP:
-        *remedy = g_strdup("write a budget to cpu.rt_runtime_us of QEMU's cgroup, or move QEMU to the root cgroup "
+        *remedy = g_strdup("write a budget to cpu.rt_runtime_us of QEMU's "
+                           "cgroup, or move QEMU to the root cgroup "
                            "(RT_GROUP_SCHED)");
-        return g_strdup("SCHED_FIFO is allowed to QEMU, but its cgroup has no real-time budget");
+        return g_strdup("SCHED_FIFO is allowed to QEMU, but its cgroup has no "
+                        "real-time budget");
     case NFV_REFUSAL_THROTTLED:
         *remedy = g_strdup("sysctl -w kernel.sched_rt_runtime_us=-1");
-        return g_strdup("RT throttling is on: a busy SCHED_FIFO vCPU would be stopped for a part of each second");
+        return g_strdup("RT throttling is on: a busy SCHED_FIFO vCPU would be "
+                        "stopped for a part of each second");
     case NFV_REFUSAL_OTHER:
         *remedy = g_strdup("see sched_setscheduler(2) for this error");
-        return g_strdup_printf("SCHED_FIFO is refused: %s", g_strerror(host->fifo_errno));
+        return g_strdup_printf("SCHED_FIFO is refused: %s",
+                               g_strerror(host->fifo_errno));
     case NFV_REFUSAL_NONE:
         break;
     }

@@ -16,33 +16,39 @@
 #include "hw/nfv/role.h"
 #include "trace.h"
 
-/* How often threads are looked for that no hook announces, and how many such rounds pass between looks beyond /proc/self. */
-#define SWEEP_MS            1000
-#define SWEEPS_PER_HOST     10
+/*
+ * How often threads are looked for that no hook announces, and how many such
+ * rounds pass between looks beyond /proc/self.
+ */
+#define SWEEP_MS 1000
+#define SWEEPS_PER_HOST 10
 
 typedef struct Thread {
-    int pid;                    /* that of the parent in what is left from before -daemonize forked */
+    /* that of the parent in what is left from before -daemonize forked */
+    int pid;
     int tid;
     char *name;
     NfvRole role;
     int vcpu;
-    bool hooked;                /* announced by QEMU, and removed when it exits; else found by a sweep */
-    unsigned sweep;             /* last sweep that saw it, if not hooked */
+    /* announced by QEMU, and removed when it exits; else found by a sweep */
+    bool hooked;
+    unsigned sweep; /* last sweep that saw it, if not hooked */
     char *error;
     Notifier exit;
 } Thread;
 
 static struct {
-    QemuMutex lock;             /* guards what follows; a leaf: nothing else is taken with it held */
-    GHashTable *threads;        /* tid -> Thread */
-    NfvPlan *plan;              /* set once */
-    NfvHost *host;              /* set with plan */
+    /* guards what follows; a leaf: nothing else is taken with it held */
+    QemuMutex lock;
+    GHashTable *threads; /* tid -> Thread */
+    NfvPlan *plan;       /* set once */
+    NfvHost *host;       /* set with plan */
     char *root;
-    GArray *shared;             /* see NfvSnapshot */
+    GArray *shared; /* see NfvSnapshot */
     unsigned sweeps;
-    bool warned;                /* one warning for all refusals after start */
+    bool warned; /* one warning for all refusals after start */
     /* Not guarded: */
-    QemuSemaphore kick;         /* wakes the sweeper */
+    QemuSemaphore kick; /* wakes the sweeper */
 } nfv;
 
 /* A thread that a walk through /proc came by. */
@@ -50,7 +56,7 @@ typedef struct Found {
     int tid;
     char *comm;
     NfvRole role;
-    int owner;                  /* the task that a kernel thread outside of this process works for; 0: a task of ours */
+    int owner; /* whom a kernel thread works for; 0 for a task of ours */
 } Found;
 
 static void thread_free(void *opaque)
@@ -76,7 +82,8 @@ static void place(Thread *t)
     ret = nfv_sched_apply(t->tid, &wanted, &what);
     g_clear_pointer(&t->error, g_free);
     if (!ret) {
-        trace_nfv_place(t->tid, t->name, NfvRole_str(t->role), find_first_bit(wanted.cpus.bits, NFV_CPUS),
+        trace_nfv_place(t->tid, t->name, NfvRole_str(t->role),
+                        find_first_bit(wanted.cpus.bits, NFV_CPUS),
                         wanted.policy ? wanted.priority : -1);
         return;
     }
@@ -87,8 +94,9 @@ static void place(Thread *t)
     trace_nfv_place_failed(t->tid, t->name, NfvRole_str(t->role), t->error);
     if (!nfv.warned && t->hooked) {
         nfv.warned = true;
-        warn_report("nfv: thread '%s' is not placed as planned: %s; 'info nfv' shows all such threads", t->name,
-                    t->error);
+        warn_report("nfv: thread '%s' is not placed as planned: %s; 'info nfv' "
+                    "shows all such threads",
+                    t->name, t->error);
     }
 }
 
@@ -127,7 +135,10 @@ static char *read_comm(const char *dir, const char *tid)
     g_autofree char *path = g_strdup_printf("%s/%s/comm", dir, tid);
     char *comm;
 
-    return g_file_get_contents(path, &comm, NULL, NULL) ? g_strchomp(comm) : NULL;
+    if (!g_file_get_contents(path, &comm, NULL, NULL)) {
+        return NULL;
+    }
+    return g_strchomp(comm);
 }
 
 static void found_clear(void *opaque)
@@ -161,7 +172,10 @@ static void find_in_process(GArray *found)
     }
 }
 
-/* Kernel threads that may work for this process, but are tasks of the kernel's own.  Without the lock. */
+/*
+ * Kernel threads that may work for this process, but are tasks of the kernel's
+ * own.  Without the lock.
+ */
 static void find_on_host(GArray *found)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
@@ -187,8 +201,9 @@ static void meet(const Found *f)
 {
     Thread *t = g_hash_table_lookup(nfv.threads, GINT_TO_POINTER(f->tid));
 
-    if (f->owner && !g_hash_table_contains(nfv.threads, GINT_TO_POINTER(f->owner))) {
-        return;     /* somebody else's */
+    if (f->owner &&
+        !g_hash_table_contains(nfv.threads, GINT_TO_POINTER(f->owner))) {
+        return; /* somebody else's */
     }
     if (!t) {
         t = g_new0(Thread, 1);
@@ -231,7 +246,10 @@ static void sweep(bool host)
     qemu_mutex_unlock(&nfv.lock);
 }
 
-/* Claims are held so that vcpu-cpus=auto of another guest passes these CPUs by.  Lock held. */
+/*
+ * Claims are held so that vcpu-cpus=auto of another guest passes these CPUs by.
+ * Lock held.
+ */
 static void claim_listed(void)
 {
     g_array_set_size(nfv.shared, 0);
@@ -239,7 +257,10 @@ static void claim_listed(void)
         unsigned cpu = g_array_index(nfv.plan->vcpu_cpus, unsigned, i);
         g_autofree char *path = NULL;
 
-        /* A lock file that cannot be had is no reason to worry anybody: the list is the user's. */
+        /*
+         * A lock file that cannot be had is no reason to worry anybody: the
+         * list is the user's.
+         */
         if (nfv_claim(nfv.root, cpu, &path) == 0) {
             g_array_append_val(nfv.shared, cpu);
         }
@@ -260,16 +281,18 @@ static void *sweeper(void *opaque)
 }
 
 /*
- * vhost and others make their kernel threads when the guest starts to use a device.
- * BQL, also within the stop of a migration: nothing here may wait for the lock, or walk.
+ * vhost and others make their kernel threads when the guest starts to use a
+ * device. BQL, also within the stop of a migration: nothing here may wait for
+ * the lock, or walk.
  */
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     qemu_sem_post(&nfv.kick);
 }
 
-static GArray *choose_vcpu_cpus(const NfvConfig *config, const NfvHost *host, const NfvTopology *topology,
-                                const char *root, Error **errp)
+static GArray *choose_vcpu_cpus(const NfvConfig *config, const NfvHost *host,
+                                const NfvTopology *topology, const char *root,
+                                Error **errp)
 {
     unsigned needed = nfv_plan_cpus_needed(topology);
     unsigned wanted = topology->single_thread ? 1 : topology->max_cpus;
@@ -282,7 +305,8 @@ static GArray *choose_vcpu_cpus(const NfvConfig *config, const NfvHost *host, co
     return nfv_claim_some(root, candidates, needed, wanted, errp);
 }
 
-bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology, const char *root, Error **errp)
+bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology,
+                         const char *root, Error **errp)
 {
     g_autofree NfvHost *host = nfv_host_read(root, config->vcpu_priority);
     g_autoptr(GArray) cpus = NULL;
@@ -298,15 +322,18 @@ bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology, c
     }
     if (plan->refusal) {
         g_autofree char *remedy = NULL;
-        g_autofree char *what = nfv_refusal_describe(host, plan->refusal, plan->vcpu_priority, &remedy);
+        g_autofree char *what = nfv_refusal_describe(
+            host, plan->refusal, plan->vcpu_priority, &remedy);
+        bool pinned = plan->refusal != NFV_REFUSAL_SANDBOX;
 
-        warn_report("rt=auto: %s; %s", what, plan->refusal == NFV_REFUSAL_SANDBOX ? "no thread is placed" :
-                    "threads are pinned, but not real-time");
+        warn_report("rt=%s: %s; %s", OnOffAuto_str(plan->rt_asked), what,
+                    pinned ? "threads are pinned, but not real-time" :
+                             "no thread is placed");
         info_report("To change that: %s", remedy);
     }
     trace_nfv_plan(plan->rt, plan->refusal);
 
-    sweep(true);    /* the hook has announced all but the main thread */
+    sweep(true); /* the hook has announced all but the main thread */
     qemu_mutex_lock(&nfv.lock);
     nfv.plan = plan;
     nfv.host = g_steal_pointer(&host);
@@ -319,7 +346,8 @@ bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology, c
     qemu_mutex_unlock(&nfv.lock);
 
     qemu_add_vm_change_state_handler(vm_state_changed, NULL);
-    qemu_thread_create(&thread, "nfv-sweep", sweeper, NULL, QEMU_THREAD_DETACHED);
+    qemu_thread_create(&thread, "nfv-sweep", sweeper, NULL,
+                       QEMU_THREAD_DETACHED);
     return true;
 }
 
@@ -332,8 +360,10 @@ bool nfv_placement_check_vcpu(int index, Error **errp)
     if (!plan || index < plan->vcpu_cpus->len || plan->single_thread) {
         return true;
     }
-    error_setg(errp, "vcpu-cpus has %u host CPUs and none for vCPU %d", plan->vcpu_cpus->len, index);
-    error_append_hint(errp, "Start QEMU with a longer vcpu-cpus list, one host CPU for each of maxcpus.\n");
+    error_setg(errp, "vcpu-cpus has %u host CPUs and none for vCPU %d",
+               plan->vcpu_cpus->len, index);
+    error_append_hint(errp, "Start QEMU with a longer vcpu-cpus list, one host "
+                            "CPU for each of maxcpus.\n");
     return false;
 }
 
@@ -348,9 +378,13 @@ static void thread_state_free(void *opaque)
 
 static int compare_states(const void *a, const void *b)
 {
-    const NfvThreadState *x = *(NfvThreadState * const *)a, *y = *(NfvThreadState * const *)b;
+    const NfvThreadState *x = *(NfvThreadState *const *)a;
+    const NfvThreadState *y = *(NfvThreadState *const *)b;
 
-    return x->role != y->role ? (int)x->role - (int)y->role : x->vcpu != y->vcpu ? x->vcpu - y->vcpu : x->tid - y->tid;
+    if (x->role != y->role) {
+        return (int)x->role - (int)y->role;
+    }
+    return x->vcpu != y->vcpu ? x->vcpu - y->vcpu : x->tid - y->tid;
 }
 
 NfvSnapshot *nfv_placement_snapshot(void)
@@ -367,7 +401,8 @@ NfvSnapshot *nfv_placement_snapshot(void)
     snapshot->plan = nfv.plan;
     snapshot->host = nfv.host;
     if (nfv.shared) {
-        g_array_append_vals(snapshot->shared, nfv.shared->data, nfv.shared->len);
+        g_array_append_vals(snapshot->shared, nfv.shared->data,
+                            nfv.shared->len);
     }
     g_hash_table_iter_init(&iter, nfv.threads);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
@@ -379,7 +414,8 @@ NfvSnapshot *nfv_placement_snapshot(void)
         s->role = t->role;
         s->vcpu = t->vcpu;
         s->error = g_strdup(t->error);
-        s->has_wanted = nfv.plan && nfv_plan_lookup(nfv.plan, t->role, t->vcpu, &s->wanted);
+        s->has_wanted =
+            nfv.plan && nfv_plan_lookup(nfv.plan, t->role, t->vcpu, &s->wanted);
         g_ptr_array_add(snapshot->threads, s);
     }
     qemu_mutex_unlock(&nfv.lock);
@@ -387,7 +423,8 @@ NfvSnapshot *nfv_placement_snapshot(void)
     for (int i = 0; i < snapshot->threads->len; i++) {
         NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
 
-        s->alive = !nfv_sched_get_cpus(s->tid, &s->cpus) && !nfv_sched_get_policy(s->tid, &s->policy, &s->priority);
+        s->alive = !nfv_sched_get_cpus(s->tid, &s->cpus) &&
+                   !nfv_sched_get_policy(s->tid, &s->policy, &s->priority);
     }
     g_ptr_array_sort(snapshot->threads, compare_states);
     return snapshot;
@@ -413,8 +450,9 @@ static void unlock_after_fork(void)
 }
 
 /*
- * Before util/rcu.c's constructor, which starts the first thread.  On every machine: whether it will be an nfv one is
- * known only when threads exist already, and without a plan the hook does no more than to remember the name.
+ * Before util/rcu.c's constructor, which starts the first thread.  On every
+ * machine: whether it will be an nfv one is known only when threads exist
+ * already, and without a plan the hook does no more than to remember the name.
  */
 static void __attribute__((constructor(101))) nfv_placement_init(void)
 {

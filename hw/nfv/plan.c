@@ -13,7 +13,8 @@ unsigned nfv_plan_cpus_needed(const NfvTopology *topology)
     return topology->single_thread ? 1 : topology->cpus;
 }
 
-static bool check_cpus(const char *property, const NfvCpuSet *cpus, const NfvHost *host, Error **errp)
+static bool check_cpus(const char *property, const NfvCpuSet *cpus,
+                       const NfvHost *host, Error **errp)
 {
     unsigned cpu;
 
@@ -21,21 +22,28 @@ static bool check_cpus(const char *property, const NfvCpuSet *cpus, const NfvHos
         if (!NFV_CPUSET_HAS(&host->online, cpu)) {
             g_autofree char *online = nfv_cpuset_format(&host->online);
 
-            error_setg(errp, "%s: host CPU %u is offline or does not exist; online are %s", property, cpu, online);
+            error_setg(errp,
+                       "%s: host CPU %u is offline or does not exist; online "
+                       "are %s",
+                       property, cpu, online);
             return false;
         }
         if (!NFV_CPUSET_HAS(&host->granted, cpu)) {
             g_autofree char *granted = nfv_cpuset_format(&host->granted);
 
-            error_setg(errp, "%s: host CPU %u is not granted to QEMU; its cpuset has %s", property, cpu, granted);
+            error_setg(errp,
+                       "%s: host CPU %u is not granted to QEMU; its cpuset has "
+                       "%s",
+                       property, cpu, granted);
             return false;
         }
     }
     return true;
 }
 
-static bool check_vcpu_cpus(const GArray *list, const NfvCpuSet *set, const NfvHost *host,
-                            const NfvTopology *topology, Error **errp)
+static bool check_vcpu_cpus(const GArray *list, const NfvCpuSet *set,
+                            const NfvHost *host, const NfvTopology *topology,
+                            Error **errp)
 {
     ERRP_GUARD();
     g_autofree char *text = nfv_cpulist_format(list);
@@ -44,21 +52,31 @@ static bool check_vcpu_cpus(const GArray *list, const NfvCpuSet *set, const NfvH
         return false;
     }
     if (list->len < nfv_plan_cpus_needed(topology)) {
-        error_setg(errp, "vcpu-cpus: %u host CPUs (%s) are too few for %u vCPUs", list->len, text, topology->cpus);
-        error_append_hint(errp, "Give one host CPU for each vCPU, or lower -smp.\n");
+        error_setg(errp,
+                   "vcpu-cpus: %u host CPUs (%s) are too few for %u vCPUs",
+                   list->len, text, topology->cpus);
+        error_append_hint(errp, "Give one host CPU for each vCPU, or lower "
+                                "-smp.\n");
         return false;
     }
     if (list->len > topology->max_cpus) {
-        error_setg(errp, "vcpu-cpus: %u host CPUs (%s) are more than the %u vCPUs that the machine can have",
+        error_setg(errp,
+                   "vcpu-cpus: %u host CPUs (%s) are more than the %u vCPUs "
+                   "that the machine can have",
                    list->len, text, topology->max_cpus);
-        error_append_hint(errp, "Shorten the list, or raise maxcpus= of -smp.\n");
+        error_append_hint(errp, "Shorten the list, or raise maxcpus= of "
+                                "-smp.\n");
         return false;
     }
     return true;
 }
 
-/* The set of @list, or of @otherwise where the user gave no list; must not touch the CPUs of the vCPUs. */
-static bool make_set(const char *property, const GArray *list, const NfvCpuSet *otherwise, const NfvCpuSet *vcpus,
+/*
+ * The set of @list, or of @otherwise where the user gave no list; must not
+ * touch the CPUs of the vCPUs.
+ */
+static bool make_set(const char *property, const GArray *list,
+                     const NfvCpuSet *otherwise, const NfvCpuSet *vcpus,
                      const NfvHost *host, NfvCpuSet *set, Error **errp)
 {
     NfvCpuSet both;
@@ -75,15 +93,21 @@ static bool make_set(const char *property, const GArray *list, const NfvCpuSet *
     if (!NFV_CPUSET_EMPTY(&both)) {
         g_autofree char *text = nfv_cpuset_format(&both);
 
-        error_setg(errp, "%s: host CPU %s is also in vcpu-cpus; a vCPU shares its host CPU with no other thread",
+        error_setg(errp,
+                   "%s: host CPU %s is also in vcpu-cpus; a vCPU shares its "
+                   "host CPU with no other thread",
                    property, text);
         return false;
     }
     return true;
 }
 
-/* What runs no vCPU, of the CPUs that QEMU was started with, else of the others: isolated ones last. */
-static bool make_housekeeping(const NfvHost *host, const NfvCpuSet *vcpus, NfvCpuSet *set, Error **errp)
+/*
+ * What runs no vCPU, of the CPUs that QEMU was started with, else of the
+ * others: isolated ones last.
+ */
+static bool make_housekeeping(const NfvHost *host, const NfvCpuSet *vcpus,
+                              NfvCpuSet *set, Error **errp)
 {
     ERRP_GUARD();
     g_autofree char *text = nfv_cpuset_format(&host->granted);
@@ -100,9 +124,12 @@ static bool make_housekeeping(const NfvHost *host, const NfvCpuSet *vcpus, NfvCp
         *set = rest;
     }
     if (NFV_CPUSET_EMPTY(set)) {
-        error_setg(errp, "vcpu-cpus takes every host CPU that is granted to QEMU (%s): none is left for housekeeping",
+        error_setg(errp,
+                   "vcpu-cpus takes every host CPU that is granted to QEMU "
+                   "(%s): none is left for housekeeping",
                    text);
-        error_append_hint(errp, "Leave at least one host CPU to QEMU's other threads.\n");
+        error_append_hint(errp, "Leave at least one host CPU to QEMU's other "
+                                "threads.\n");
         return false;
     }
     return true;
@@ -118,8 +145,10 @@ static bool set_rt_vcpus(NfvPlan *plan, const GArray *list, Error **errp)
         unsigned vcpu = g_array_index(list, unsigned, i);
 
         if (vcpu >= plan->max_cpus) {
-            error_setg(errp, "rt-vcpus: there is no vCPU %u; the machine can have vCPUs 0 to %u", vcpu,
-                       plan->max_cpus - 1);
+            error_setg(errp,
+                       "rt-vcpus: there is no vCPU %u; the machine can have "
+                       "vCPUs 0 to %u",
+                       vcpu, plan->max_cpus - 1);
             return false;
         }
         set_bit(vcpu, plan->rt_vcpus);
@@ -131,11 +160,15 @@ static bool set_rt_vcpus(NfvPlan *plan, const GArray *list, Error **errp)
 static bool decide_rt(NfvPlan *plan, const NfvHost *host, Error **errp)
 {
     ERRP_GUARD();
-    NfvRefusal refusal = host->affinity ?: plan->rt_asked == ON_OFF_AUTO_OFF ? NFV_REFUSAL_NONE : host->fifo;
+    NfvRefusal refusal = host->affinity ?:
+                             plan->rt_asked == ON_OFF_AUTO_OFF ?
+                             NFV_REFUSAL_NONE :
+                             host->fifo;
 
     if (refusal && plan->rt_asked == ON_OFF_AUTO_ON) {
         g_autofree char *remedy = NULL;
-        g_autofree char *what = nfv_refusal_describe(host, refusal, plan->vcpu_priority, &remedy);
+        g_autofree char *what =
+            nfv_refusal_describe(host, refusal, plan->vcpu_priority, &remedy);
 
         error_setg(errp, "rt=on: %s", what);
         error_append_hint(errp, "Do this, or use rt=auto: %s.\n", remedy);
@@ -146,8 +179,9 @@ static bool decide_rt(NfvPlan *plan, const NfvHost *host, Error **errp)
     return true;
 }
 
-NfvPlan *nfv_plan_make(const NfvConfig *config, const GArray *vcpu_cpus, const NfvHost *host,
-                       const NfvTopology *topology, Error **errp)
+NfvPlan *nfv_plan_make(const NfvConfig *config, const GArray *vcpu_cpus,
+                       const NfvHost *host, const NfvTopology *topology,
+                       Error **errp)
 {
     g_autoptr(NfvPlan) plan = g_new0(NfvPlan, 1);
     NfvCpuSet vcpus, rest;
@@ -167,11 +201,14 @@ NfvPlan *nfv_plan_make(const NfvConfig *config, const GArray *vcpu_cpus, const N
         !set_rt_vcpus(plan, config->rt_vcpus, errp)) {
         return NULL;
     }
-    if (!config->housekeeping_cpus && !make_housekeeping(host, &vcpus, &rest, errp)) {
+    if (!config->housekeeping_cpus &&
+        !make_housekeeping(host, &vcpus, &rest, errp)) {
         return NULL;
     }
-    if (!make_set("housekeeping-cpus", config->housekeeping_cpus, &rest, &vcpus, host, &plan->housekeeping, errp) ||
-        !make_set("iothread-cpus", config->iothread_cpus, &plan->housekeeping, &vcpus, host, &plan->iothread, errp) ||
+    if (!make_set("housekeeping-cpus", config->housekeeping_cpus, &rest, &vcpus,
+                  host, &plan->housekeeping, errp) ||
+        !make_set("iothread-cpus", config->iothread_cpus, &plan->housekeeping,
+                  &vcpus, host, &plan->iothread, errp) ||
         !decide_rt(plan, host, errp)) {
         return NULL;
     }
@@ -218,7 +255,8 @@ GArray *nfv_plan_candidates(const NfvHost *host, unsigned needed)
     return list;
 }
 
-bool nfv_plan_lookup(const NfvPlan *plan, NfvRole role, int vcpu, NfvWanted *wanted)
+bool nfv_plan_lookup(const NfvPlan *plan, NfvRole role, int vcpu,
+                     NfvWanted *wanted)
 {
     bitmap_zero(wanted->cpus.bits, NFV_CPUS);
     wanted->policy = plan->rt;
@@ -229,9 +267,11 @@ bool nfv_plan_lookup(const NfvPlan *plan, NfvRole role, int vcpu, NfvWanted *wan
         if (vcpu >= (int)plan->vcpu_cpus->len) {
             return false;
         }
-        set_bit(g_array_index(plan->vcpu_cpus, unsigned, MAX(vcpu, 0)), wanted->cpus.bits);
+        set_bit(g_array_index(plan->vcpu_cpus, unsigned, MAX(vcpu, 0)),
+                wanted->cpus.bits);
         /* One thread for all vCPUs is real-time if one of them is. */
-        if (vcpu < 0 ? !bitmap_empty(plan->rt_vcpus, plan->max_cpus) : test_bit(vcpu, plan->rt_vcpus)) {
+        if (vcpu < 0 ? !bitmap_empty(plan->rt_vcpus, plan->max_cpus) :
+                       test_bit(vcpu, plan->rt_vcpus)) {
             wanted->priority = plan->vcpu_priority;
         }
         return true;
@@ -244,7 +284,10 @@ bool nfv_plan_lookup(const NfvPlan *plan, NfvRole role, int vcpu, NfvWanted *wan
         wanted->priority = plan->emulator_priority;
         return true;
     case NFV_ROLE_FAULT:
-        /* A stalled real-time vCPU waits for it, so no migration thread may come before it. */
+        /*
+         * A stalled real-time vCPU waits for it, so no migration thread may
+         * come before it.
+         */
         wanted->cpus = plan->housekeeping;
         wanted->priority = plan->vcpu_priority;
         return true;

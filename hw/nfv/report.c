@@ -48,7 +48,8 @@ static NfvSchedPolicy policy_of(int policy)
     }
 }
 
-static NfvSched *sched_new(const NfvCpuSet *cpus, bool has_policy, NfvSchedPolicy policy, int priority)
+static NfvSched *sched_new(const NfvCpuSet *cpus, bool has_policy,
+                           NfvSchedPolicy policy, int priority)
 {
     NfvSched *s = g_new0(NfvSched, 1);
 
@@ -72,10 +73,13 @@ static NfvThread *thread_info(const NfvThreadState *state)
     t->vcpu = MAX(state->vcpu, 0);
     t->error = g_strdup(state->error);
     if (state->has_wanted) {
-        t->wanted = sched_new(&w->cpus, w->policy, w->priority ? NFV_SCHED_POLICY_FIFO : NFV_SCHED_POLICY_OTHER,
-                              w->priority);
+        t->wanted = sched_new(
+            &w->cpus, w->policy,
+            w->priority ? NFV_SCHED_POLICY_FIFO : NFV_SCHED_POLICY_OTHER,
+            w->priority);
     }
-    t->now = sched_new(&state->cpus, true, policy_of(state->policy), state->priority);
+    t->now = sched_new(&state->cpus, true, policy_of(state->policy),
+                       state->priority);
     return t;
 }
 
@@ -104,19 +108,23 @@ static NfvPlanInfo *plan_info(const NfvPlan *plan)
 
 static bool is_placed(const NfvThreadState *s)
 {
-    return !s->has_wanted || nfv_sched_matches(&s->wanted, &s->cpus, s->policy, s->priority);
+    return !s->has_wanted ||
+           nfv_sched_matches(&s->wanted, &s->cpus, s->policy, s->priority);
 }
 
 /* "2-3 fifo:1" */
-static char *sched_text(const NfvCpuSet *cpus, bool has_policy, NfvSchedPolicy policy, int priority)
+static char *sched_text(const NfvCpuSet *cpus, bool has_policy,
+                        NfvSchedPolicy policy, int priority)
 {
     g_autofree char *list = nfv_cpuset_format(cpus);
 
     if (!has_policy) {
         return g_steal_pointer(&list);
     }
-    return priority ? g_strdup_printf("%s %s:%d", list, NfvSchedPolicy_str(policy), priority) :
-                      g_strdup_printf("%s %s", list, NfvSchedPolicy_str(policy));
+    return priority ?
+               g_strdup_printf("%s %s:%d", list, NfvSchedPolicy_str(policy),
+                               priority) :
+               g_strdup_printf("%s %s", list, NfvSchedPolicy_str(policy));
 }
 
 static char *now_text(const NfvThreadState *s)
@@ -128,7 +136,10 @@ static char *wanted_text(const NfvThreadState *s)
 {
     const NfvWanted *w = &s->wanted;
 
-    return sched_text(&w->cpus, w->policy, w->priority ? NFV_SCHED_POLICY_FIFO : NFV_SCHED_POLICY_OTHER, w->priority);
+    return sched_text(
+        &w->cpus, w->policy,
+        w->priority ? NFV_SCHED_POLICY_FIFO : NFV_SCHED_POLICY_OTHER,
+        w->priority);
 }
 
 static void add_problem(NfvProblemList ***tail, char *what, char *remedy)
@@ -140,40 +151,55 @@ static void add_problem(NfvProblemList ***tail, char *what, char *remedy)
     QAPI_LIST_APPEND(*tail, p);
 }
 
-/* The worst first: what hits every vCPU, then single threads, vCPUs before others as the snapshot sorts them. */
+/*
+ * The worst first: what hits every vCPU, then single threads, vCPUs before
+ * others as the snapshot sorts them.
+ */
 static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
 {
     NfvProblemList *head = NULL, **tail = &head;
     const NfvPlan *plan = snapshot->plan;
 
     if (plan && plan->refusal) {
-        char *remedy, *what = nfv_refusal_describe(snapshot->host, plan->refusal, plan->vcpu_priority, &remedy);
+        char *remedy,
+            *what = nfv_refusal_describe(snapshot->host, plan->refusal,
+                                         plan->vcpu_priority, &remedy);
 
         add_problem(&tail, what, remedy);
     }
     if (snapshot->shared->len) {
         g_autofree char *list = nfv_cpulist_format(snapshot->shared);
 
-        add_problem(&tail, g_strdup_printf("another nfv guest has host CPU %s for its vCPUs, too", list),
-                    g_strdup("give each guest host CPUs of its own, or use vcpu-cpus=auto"));
+        add_problem(&tail,
+                    g_strdup_printf("another nfv guest has host CPU %s for its "
+                                    "vCPUs, too",
+                                    list),
+                    g_strdup("give each guest host CPUs of its own, or use "
+                             "vcpu-cpus=auto"));
     }
     for (int i = 0; i < snapshot->threads->len; i++) {
         const NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
         g_autofree char *now = NULL, *wanted = NULL;
 
-        if (!s->alive || is_placed(s) || (plan->refusal == NFV_REFUSAL_SANDBOX)) {
+        if (!s->alive || is_placed(s) ||
+            (plan->refusal == NFV_REFUSAL_SANDBOX)) {
             continue;
         }
         now = now_text(s);
         wanted = wanted_text(s);
         if (s->error) {
-            add_problem(&tail, g_strdup_printf("%s (%d) has %s instead of %s: %s", s->name, s->tid, now, wanted,
-                                               s->error),
-                        g_strdup("give QEMU the privilege for it, see README.md, and start it again"));
+            add_problem(&tail,
+                        g_strdup_printf("%s (%d) has %s instead of %s: %s",
+                                        s->name, s->tid, now, wanted, s->error),
+                        g_strdup("give QEMU the privilege for it, see "
+                                 "README.md, and start it again"));
         } else {
-            add_problem(&tail, g_strdup_printf("%s (%d) has %s instead of %s: changed from outside of QEMU", s->name,
-                                               s->tid, now, wanted),
-                        g_strdup("look for libvirt's cputune, taskset, chrt, or a change of the cpuset"));
+            add_problem(&tail,
+                        g_strdup_printf("%s (%d) has %s instead of %s: changed "
+                                        "from outside of QEMU",
+                                        s->name, s->tid, now, wanted),
+                        g_strdup("look for libvirt's cputune, taskset, chrt, "
+                                 "or a change of the cpuset"));
         }
     }
     return head;
@@ -206,9 +232,13 @@ static void append_plan(GString *text, const NfvPlan *plan)
     g_autofree char *iothread = nfv_cpuset_format(&plan->iothread);
     g_autofree char *housekeeping = nfv_cpuset_format(&plan->housekeeping);
 
-    g_string_append_printf(text, "vCPUs on host CPUs %s, I/O threads on %s, housekeeping on %s; real-time: %s\n",
+    g_string_append_printf(text,
+                           "vCPUs on host CPUs %s, I/O threads on %s, "
+                           "housekeeping on %s; real-time: %s\n",
                            vcpus, iothread, housekeeping,
-                           plan->rt ? "on" : plan->rt_asked == ON_OFF_AUTO_OFF ? "off" : "no");
+                           plan->rt                          ? "on" :
+                           plan->rt_asked == ON_OFF_AUTO_OFF ? "off" :
+                                                               "no");
 }
 
 static char *make_table(const char *machine, const NfvSnapshot *snapshot)
@@ -217,16 +247,20 @@ static char *make_table(const char *machine, const NfvSnapshot *snapshot)
     NfvProblemList *problems = find_problems(snapshot);
 
     for (NfvProblemList *p = problems; p; p = p->next) {
-        g_string_append_printf(text, "PROBLEM: %s\n         %s\n", p->value->what, p->value->remedy);
+        g_string_append_printf(text, "PROBLEM: %s\n         %s\n",
+                               p->value->what, p->value->remedy);
     }
     g_string_append_printf(text, "%s: %s\n", machine,
-                           !snapshot->plan ? "no vcpu-cpus, so QEMU places no thread" :
-                           problems ? "not as it should be, see above" : "every thread is where it should be");
+                           !snapshot->plan ? "no vcpu-cpus, so QEMU places no "
+                                             "thread" :
+                           problems        ? "not as it should be, see above" :
+                                      "every thread is where it should be");
     qapi_free_NfvProblemList(problems);
     if (snapshot->plan) {
         append_plan(text, snapshot->plan);
     }
-    g_string_append_printf(text, "%-10s %-20s %8s  %s\n", "ROLE", "THREAD", "ID", "CPUS POLICY");
+    g_string_append_printf(text, "%-10s %-20s %8s  %s\n", "ROLE", "THREAD",
+                           "ID", "CPUS POLICY");
     for (int i = 0; i < snapshot->threads->len; i++) {
         const NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
         g_autofree char *now = NULL, *wanted = NULL;
@@ -236,7 +270,8 @@ static char *make_table(const char *machine, const NfvSnapshot *snapshot)
         }
         now = now_text(s);
         wanted = is_placed(s) ? NULL : wanted_text(s);
-        g_string_append_printf(text, "%-10s %-20s %8d  %s%s%s\n", NfvRole_str(s->role), s->name, s->tid, now,
+        g_string_append_printf(text, "%-10s %-20s %8d  %s%s%s\n",
+                               NfvRole_str(s->role), s->name, s->tid, now,
                                wanted ? "   wanted " : "", wanted ?: "");
     }
     return g_string_free(g_steal_pointer(&text), false);
@@ -247,7 +282,9 @@ static const char *machine_name(const char *command, Error **errp)
     const char *name = MACHINE_GET_CLASS(current_machine)->name;
 
     if (!is_nfv_machine(current_machine)) {
-        error_setg(errp, "%s: '%s' is not an nfv machine; start QEMU with -M nfv", command, name);
+        error_setg(errp,
+                   "%s: '%s' is not an nfv machine; start QEMU with -M nfv",
+                   command, name);
         return NULL;
     }
     return name;

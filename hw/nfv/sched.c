@@ -11,12 +11,18 @@
 int nfv_sched_get_cpus(int tid, NfvCpuSet *cpus)
 {
     bitmap_zero(cpus->bits, NFV_CPUS);
-    return sched_getaffinity(tid, sizeof(cpus->bits), (cpu_set_t *)cpus->bits) < 0 ? -errno : 0;
+    return sched_getaffinity(tid, sizeof(cpus->bits), (cpu_set_t *)cpus->bits) <
+                   0 ?
+               -errno :
+               0;
 }
 
 int nfv_sched_set_cpus(int tid, const NfvCpuSet *cpus)
 {
-    return sched_setaffinity(tid, sizeof(cpus->bits), (const cpu_set_t *)cpus->bits) < 0 ? -errno : 0;
+    return sched_setaffinity(tid, sizeof(cpus->bits),
+                             (const cpu_set_t *)cpus->bits) < 0 ?
+               -errno :
+               0;
 }
 
 int nfv_sched_get_policy(int tid, int *policy, int *priority)
@@ -36,12 +42,16 @@ int nfv_sched_set_fifo(int tid, int priority)
 {
     struct sched_param param = { .sched_priority = priority };
 
-    return sched_setscheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) < 0 ? -errno : 0;
+    return sched_setscheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) <
+                   0 ?
+               -errno :
+               0;
 }
 
 static bool is_real_time(int policy)
 {
-    return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
+    return policy == SCHED_FIFO || policy == SCHED_RR ||
+           policy == SCHED_DEADLINE;
 }
 
 int nfv_sched_set_ordinary(int tid)
@@ -60,16 +70,21 @@ int nfv_sched_apply(int tid, const NfvWanted *wanted, const char **what)
 {
     int cpus, policy = 0;
 
-    /* First the CPUs: a real-time thread should not run on somebody else's even for a moment. */
+    /*
+     * First the CPUs: a real-time thread should not run on somebody else's even
+     * for a moment.
+     */
     cpus = nfv_sched_set_cpus(tid, &wanted->cpus);
     if (wanted->policy) {
-        policy = wanted->priority ? nfv_sched_set_fifo(tid, wanted->priority) : nfv_sched_set_ordinary(tid);
+        policy = wanted->priority ? nfv_sched_set_fifo(tid, wanted->priority) :
+                                    nfv_sched_set_ordinary(tid);
     }
     *what = cpus ? "affinity" : "scheduling policy";
     return cpus ?: policy;
 }
 
-bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus, int policy, int priority)
+bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus,
+                       int policy, int priority)
 {
     if (!NFV_CPUSET_EQUAL(&wanted->cpus, cpus)) {
         return false;
@@ -77,5 +92,7 @@ bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus, int polic
     if (!wanted->policy) {
         return true;
     }
-    return wanted->priority ? policy == SCHED_FIFO && priority == wanted->priority : !is_real_time(policy);
+    return wanted->priority ?
+               policy == SCHED_FIFO && priority == wanted->priority :
+               !is_real_time(policy);
 }

@@ -8,21 +8,25 @@
 #define HW_NFV_CLAIM_H
 
 /*
- * A claim is a lock on the file kvm4nfv-cpuN.lock in /run/lock, held until the process ends; a crash releases it, too.
- * Files are never removed: they are empty, and a removed file could be locked twice.
+ * A claim is a lock on the file kvm4nfv-cpuN.lock in /run/lock, held until the
+ * process ends; a crash releases it, too. Files are never removed: they are
+ * empty, and a removed file could be locked twice.
  * @root: as in nfv_host_read().
  */
 
 /*
- * Claim @cpu.  1: claimed, or was before; 0: another process has it; negative errno: the file cannot be had, and *@path,
- * which the caller frees, says which.  Any one thread at a time.
+ * Claim @cpu.  1: claimed, or was before; 0: another process has it; negative
+ * errno: the file cannot be had, and *@path, which the caller frees, says
+ * which.  Any one thread at a time.
  */
 int nfv_claim(const char *root, unsigned cpu, char **path);
 
 /*
- * Claim the first @wanted of @candidates (of unsigned) that are free, but at least @needed, or fail.  Claims that are
- * not used are given back.  NULL and @errp set on failure.
+ * Claim the first @wanted of @candidates (of unsigned) that are free, but at
+ * least @needed, or fail.  Claims that are not used are given back.  NULL and
+ * @errp set on failure.
  */
-GArray *nfv_claim_some(const char *root, const GArray *candidates, unsigned needed, unsigned wanted, Error **errp);
+GArray *nfv_claim_some(const char *root, const GArray *candidates,
+                       unsigned needed, unsigned wanted, Error **errp);
 
 #endif

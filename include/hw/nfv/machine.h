@@ -9,7 +9,10 @@
 
 #include "hw/boards.h"
 
-/* An interface without methods: each versioned nfv machine has it, whatever its QOM parent. */
+/*
+ * An interface without methods: each versioned nfv machine has it, whatever its
+ * QOM parent.
+ */
 #define TYPE_NFV_MACHINE "nfv-machine-interface"
 
 static inline bool is_nfv_machine(MachineState *ms)

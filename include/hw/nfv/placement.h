@@ -10,14 +10,19 @@
 #include "hw/nfv/plan.h"
 
 /*
- * Put a plan for @config into force: all threads that exist are placed now, each later one before its function runs
- * (kernel threads and threads that QEMU did not make: within a second).
- * Main thread with the BQL, before the vCPUs are made, at most once a process.  @root: as in nfv_host_read(); copied.
+ * Put a plan for @config into force: all threads that exist are placed now,
+ * each later one before its function runs (kernel threads and threads that QEMU
+ * did not make: within a second). Main thread with the BQL, before the vCPUs
+ * are made, at most once a process.  @root: as in nfv_host_read(); copied.
  * False and @errp set, and nothing placed, if the configuration cannot be met.
  */
-bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology, const char *root, Error **errp);
+bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology,
+                         const char *root, Error **errp);
 
-/* Whether there is a host CPU for the vCPU with this @index; true without a plan.  BQL. */
+/*
+ * Whether there is a host CPU for the vCPU with this @index; true without a
+ * plan.  BQL.
+ */
 bool nfv_placement_check_vcpu(int index, Error **errp);
 
 /* One thread as it was when the snapshot was taken. */
@@ -28,22 +33,26 @@ typedef struct NfvThreadState {
     int vcpu;
     bool has_wanted;
     NfvWanted wanted;
-    bool alive;                 /* the three below are known */
+    bool alive; /* the three below are known */
     NfvCpuSet cpus;
     int policy, priority;
-    char *error;                /* why it could not be placed, or NULL */
+    char *error; /* why it could not be placed, or NULL */
 } NfvThreadState;
 
 typedef struct NfvSnapshot {
-    GPtrArray *threads;         /* of NfvThreadState, by role and then thread id */
-    const NfvPlan *plan;        /* NULL: none is in force.  Not owned; lives as long as the process. */
-    const NfvHost *host;        /* what the plan was made from; NULL without one */
-    GArray *shared;             /* of unsigned: vCPU host CPUs that another nfv guest has claimed, too */
+    /* of NfvThreadState, by role and then thread id */
+    GPtrArray *threads;
+    /* NULL: none is in force.  Not owned; lives as long as the process. */
+    const NfvPlan *plan;
+    /* what the plan was made from; NULL without one */
+    const NfvHost *host;
+    /* of unsigned: vCPU host CPUs that another nfv guest has claimed, too */
+    GArray *shared;
 } NfvSnapshot;
 
 /*
- * All threads and what the kernel says of them now.  Walks /proc: takes milliseconds, so never with the BQL; from any
- * thread.
+ * All threads and what the kernel says of them now.  Walks /proc: takes
+ * milliseconds, so never with the BQL; from any thread.
  */
 NfvSnapshot *nfv_placement_snapshot(void);
 void nfv_snapshot_free(NfvSnapshot *snapshot);

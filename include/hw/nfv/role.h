@@ -10,14 +10,16 @@
 #include "qapi/qapi-types-nfv.h"
 
 /*
- * The role of the thread that QEMU named @name when it made it.  *@vcpu becomes the index of its vCPU, or -1 if it
- * runs none or, with a single TCG thread, all.
+ * The role of the thread that QEMU named @name when it made it.  *@vcpu becomes
+ * the index of its vCPU, or -1 if it runs none or, with a single TCG thread,
+ * all.
  */
 NfvRole nfv_role_of_thread(const char *name, int *vcpu);
 
 /*
- * Whether a kernel thread or io_uring worker called @comm (15 characters at most, as in /proc/PID/comm) belongs to the
- * task @tid: "vhost-TID", "kvm-pit/TID", "iou-wrk-TID".  *@role becomes its role.
+ * Whether a kernel thread or io_uring worker called @comm (15 characters at
+ * most, as in /proc/PID/comm) belongs to the task @tid: "vhost-TID",
+ * "kvm-pit/TID", "iou-wrk-TID".  *@role becomes its role.
  */
 bool nfv_role_of_kernel_thread(const char *comm, NfvRole *role, int *tid);
 

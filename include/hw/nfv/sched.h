@@ -12,13 +12,18 @@
 /* What a thread should have. */
 typedef struct NfvWanted {
     NfvCpuSet cpus;
-    bool policy;        /* false: leave the policy as it is */
-    int priority;       /* with @policy: 0 a policy that is not real-time, else the priority of SCHED_FIFO */
+    bool policy; /* false: leave the policy as it is */
+    /*
+     * with @policy: 0 a policy that is not real-time, else the priority of
+     * SCHED_FIFO
+     */
+    int priority;
 } NfvWanted;
 
 /*
- * All of these take a kernel thread id, 0 being the caller, may be called from any thread with or without the BQL, and
- * return 0 or a negative errno; -ESRCH when the thread has ended.
+ * All of these take a kernel thread id, 0 being the caller, may be called from
+ * any thread with or without the BQL, and return 0 or a negative errno; -ESRCH
+ * when the thread has ended.
  */
 int nfv_sched_get_cpus(int tid, NfvCpuSet *cpus);
 int nfv_sched_set_cpus(int tid, const NfvCpuSet *cpus);
@@ -33,12 +38,13 @@ int nfv_sched_set_fifo(int tid, int priority);
 int nfv_sched_set_ordinary(int tid);
 
 /*
- * Give @tid what is @wanted; the CPUs also if the policy is refused.  On failure *@what says, as a literal, which of
- * the two it was.
+ * Give @tid what is @wanted; the CPUs also if the policy is refused.  On
+ * failure *@what says, as a literal, which of the two it was.
  */
 int nfv_sched_apply(int tid, const NfvWanted *wanted, const char **what);
 
 /* Whether the kernel's @cpus, @policy and @priority are what is @wanted. */
-bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus, int policy, int priority);
+bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus,
+                       int policy, int priority);
 
 #endif

@@ -1,0 +1,82 @@
+# Forwards to the build tree and adds the verbs of this repository; `make help` lists them.
+#
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+BUILD ?= build
+CONFIGURE_ARGS ?=
+NINJA := ninja $(if $(V),-v)
+MESON := build/pyvenv/bin/meson
+PYTHON := build/pyvenv/bin/python3
+# The tests of ours in QEMU's build.
+OURS := $(BUILD):test-nfv-*,qtest-x86_64/nfv-*
+
+.PHONY: all help source configured stock tree run check check-full check-upstream check-patches refresh rebase \
+	install clean distclean
+
+all: configured
+	+$(NINJA) -C $(BUILD)
+
+help:
+	@echo 'make                 obtain QEMU, configure and build it in $(BUILD)/'
+	@echo 'make run             boot a real-time guest on -M nfv, measure it, migrate it while it runs'
+	@echo '                     (ACCEL=kvm|tcg KERNEL= INITRD= RUN_ARGS="QEMU arguments")'
+	@echo 'make check           every test of ours; check-full: also the slow ones'
+	@echo 'make check-upstream  the unit tests and qtests of QEMU itself on our binary'
+	@echo 'make check-patches   lint patches/'
+	@echo 'make stock           build the same QEMU without our patches and files in build-stock/'
+	@echo 'make install         DESTDIR= as usual; runs with the firmware packages of the host'
+	@echo 'make refresh         write the commits of qemu/ back to patches/'
+	@echo 'make rebase TO=X     move patches/ to the point release X (or a directory or tarball of it)'
+	@echo 'make clean           remove objects; distclean: also the assembled source and build directories'
+	@echo 'Other goals go to $(BUILD)/, as in QEMU (check-qtest, check-unit, ...).'
+
+# Configures once, and keeps qemu/ in step with patches/ and our files later.
+configured:
+	@if [ -f $(BUILD)/build.ninja ] && [ -s qemu/.base ]; then sh scripts/source.sh; \
+	else ./configure $(CONFIGURE_ARGS); fi
+
+stock: configured
+	@[ -f build-stock/build.ninja ] && cmp -s build-stock/.base build/.base || \
+		./configure --stock --no-install-deps $(CONFIGURE_ARGS)
+	+$(NINJA) -C build-stock qemu-system-x86_64 qemu-img
+
+# Tests that QEMU's build does not know.
+tree: configured
+	@[ -f build/nfv/build.ninja ] || $(MESON) setup build/nfv > /dev/null
+
+run: all
+	@ACCEL='$(ACCEL)' KERNEL='$(KERNEL)' INITRD='$(INITRD)' tools/nfv-run --build $(BUILD) -- $(RUN_ARGS)
+
+check: all tree
+	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
+
+check-full: all tree
+	@$(PYTHON) scripts/run-tests.py --setup slow $(OURS)
+	@$(PYTHON) scripts/run-tests.py build/nfv
+
+check-upstream: all stock
+	@$(PYTHON) scripts/run-tests.py --stock build-stock $(BUILD)
+
+check-patches: configured
+	@python3 scripts/check-patches.py .
+
+refresh rebase: configured
+refresh:
+	@sh scripts/queue.sh refresh
+rebase:
+	@sh scripts/rebase.sh '$(TO)'
+
+install: all
+	+DESTDIR='$(DESTDIR)' $(MESON) install -C $(BUILD) --no-rebuild --quiet
+
+clean:
+	[ ! -f $(BUILD)/build.ninja ] || $(NINJA) -C $(BUILD) clean
+
+distclean:
+	@[ ! -s qemu/.base ] || sh scripts/queue.sh clean
+	rm -rf qemu qemu.new qemu-stock build build-stock
+
+Makefile: ;
+%: configured
+	+$(MAKE) -C $(BUILD) $@

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Checks of ./configure and the scripts that need no build; TAP.
+#
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+. "$(dirname "$0")/lib.sh"
+
+number=0 failed=0
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+
+# ok NAME COMMAND...: the command succeeds
+ok() {
+    name=$1; shift
+    number=$((number + 1))
+    if "$@" > "$tmp/out" 2>&1; then echo "ok $number $name"
+    else
+        echo "not ok $number $name"
+        sed 's/^/# /' "$tmp/out"
+        failed=1
+    fi
+}
+
+# refused WORDS COMMAND...: the command fails and says WORDS
+refused() {
+    words=$1; shift
+    if "$@" > "$tmp/said" 2>&1; then echo "succeeded"; return 1; fi
+    grep -qF -- "$words" "$tmp/said" || { cat "$tmp/said"; return 1; }
+}
+
+scripts_parse() {
+    for f in "$top/configure" "$top"/scripts/*.sh "$top"/guest/*.sh "$top/.ci/run"; do sh -n "$f" || return 1; done
+}
+
+# What configure reads before it looks at the source: enough for its refusals.
+copy() {
+    mkdir -p "$1"
+    cp -r "$top/configure" "$top/scripts" "$top/UPSTREAM" "$top/patches" "$1"
+}
+
+in_dir() (cd "$1" && shift && "$@")
+
+headers() {
+    for f in $(find "$top/hw/nfv" "$top/include/hw/nfv" "$top/scripts" "$top/tests" "$top/tools" "$top/guest" \
+                    -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' \)); do
+        head -n 20 "$f" | grep -q 'SPDX-License-Identifier: GPL-2.0-or-later' || { echo "$f has no SPDX line"; bad=1; }
+    done
+    [ -z "${bad-}" ]
+}
+
+style() {
+    cd "$qemu"
+    find "$top/hw/nfv" "$top/include/hw/nfv" "$top/tests" "$top/guest" -name '*.[ch]' |
+        xargs perl scripts/checkpatch.pl --no-tree --quiet -f
+}
+
+ok "scripts parse" scripts_parse
+ok "each file has its license" headers
+ok "checkpatch.pl has no error in our C files" style
+ok "configure --help" sh -c "'$top/configure' --help | grep -q -- --qemu-source="
+copy "$tmp/with space"
+ok "configure refuses a path with spaces" refused "spaces or colons" "$tmp/with space/configure" --no-install-deps
+copy "$tmp/a:b"
+ok "configure refuses a path with colons" refused "spaces or colons" "$tmp/a:b/configure" --no-install-deps
+copy "$tmp/plain"
+mkdir -p "$tmp/build here"
+ok "configure refuses a build directory with spaces" \
+    refused "spaces or colons" in_dir "$tmp/build here" "$tmp/plain/configure" --no-install-deps
+ok "configure refuses a missing source" \
+    refused "no such file or directory" "$tmp/plain/configure" --no-install-deps --qemu-source="$tmp/none"
+mkdir -p "$tmp/old" && echo 9.2.0 > "$tmp/old/VERSION"
+ok "configure refuses another version of QEMU" \
+    refused "9.2.0" "$tmp/plain/configure" --no-install-deps --qemu-source="$tmp/old"
+ok "configure wants a value for --qemu-source" \
+    refused "--qemu-source wants a value" "$tmp/plain/configure" --no-install-deps --qemu-source
+ok "the queue has no work that is not in patches/" sh "$top/scripts/queue.sh" clean
+echo "1..$number"
+exit $failed

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Run sets of Meson tests and close with one line that counts them all.
+
+usage: run-tests.py [--setup NAME] [--stock BUILDDIR] BUILDDIR[:PATTERN,PATTERN...] ...
+
+With --stock, a test program that failed is built and run in that build of stock QEMU too, and is counted apart if it
+fails there as well.
+
+Copyright (c) 2026 the kvm4nfv authors
+SPDX-License-Identifier: GPL-2.0-or-later
+"""
+import argparse
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+
+# Meson's time limits are for a machine with nothing else to do, and no test of ours judges a time.
+PATIENCE = '4'
+
+
+def run_set(build, patterns, setup, rebuild=False):
+    """Run the tests of one build directory; the JUnit file's path."""
+    meson = Path('build/pyvenv/bin/meson').resolve()
+    log = f'{build}/meson-logs/testlog{"-" + setup if setup else ""}.junit.xml'
+    Path(log).unlink(missing_ok=True)
+    command = [meson, 'test', '-C', build, '--print-errorlogs', '-t', PATIENCE]
+    if not rebuild:
+        command += ['--no-rebuild']
+    if setup:
+        command += ['--setup', setup]
+    subprocess.run(command + patterns, check=False)
+    return log
+
+
+def count(junit):
+    """(passed, failed, skipped) counts and the names of failed test programs of a JUnit file."""
+    counts, failed = Counter(), set()
+    if not os.path.exists(junit):
+        return Counter(failed=1), {'(meson test itself)'}
+    for suite in ET.parse(junit).getroot().iter('testsuite'):
+        cases = list(suite.iter('testcase'))
+        for case in cases:
+            bad = case.find('failure') is not None or case.find('error') is not None
+            state = 'failed' if bad else 'skipped' if case.find('skipped') is not None else 'passed'
+            counts[state] += 1
+            if bad:
+                failed.add(program(suite, case))
+        # A program that died between its tests, or without any, has no failed case of its own.
+        trouble = int(suite.get('failures', 0)) + int(suite.get('errors', 0))
+        if trouble and not any(program(suite, c) in failed for c in cases):
+            counts['failed'] += 1
+            failed.add(suite.get('name').split('.')[-1])
+    return counts, failed
+
+
+def program(suite, case):
+    """The Meson test that a case belongs to: programs with subtests are suites, others are cases of one suite."""
+    name = suite.get('name', '')
+    return name.split('.', 1)[1] if '.' in name else case.get('name')
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--setup')
+    parser.add_argument('--stock')
+    parser.add_argument('sets', nargs='+')
+    args = parser.parse_args()
+    total, failures, alike = Counter(), [], set()
+    for item in args.sets:
+        build, _, patterns = item.partition(':')
+        counts, failed = count(run_set(build, patterns.split(',') if patterns else [], args.setup))
+        if args.stock and failed:
+            print(f'\nFailed here, and now run with stock QEMU: {", ".join(sorted(failed))}', flush=True)
+            _, there = count(run_set(args.stock, sorted(failed), args.setup, rebuild=True))
+            alike |= failed & there
+            failed -= there
+        counts['failed'] = len(failed) if args.stock else counts['failed']
+        total += counts
+        failures += sorted(failed)
+    print()
+    for name in failures:
+        print(f'FAILED: {name}')
+    for name in sorted(alike):
+        print(f'fails with stock QEMU too, not counted: {name}')
+    print(f'{total["passed"]} passed, {total["failed"]} failed, {total["skipped"]} skipped')
+    if not sum(total[s] for s in ('passed', 'failed')):
+        print('No test was run.', file=sys.stderr)
+        return 1
+    return 1 if failures or total['failed'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
