@@ -58,7 +58,8 @@ check-full: all tree
 check-upstream: all stock
 	@$(PYTHON) scripts/run-tests.py --stock build-stock $(BUILD)
 
-check-patches: configured
+check-patches:
+	@[ -s qemu/.base ] || sh scripts/source.sh
 	@python3 scripts/check-patches.py .
 
 refresh rebase: configured

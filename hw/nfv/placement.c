@@ -14,6 +14,7 @@
 #include "hw/nfv/claim.h"
 #include "hw/nfv/placement.h"
 #include "hw/nfv/role.h"
+#include "hw/nfv/uring.h"
 #include "trace.h"
 
 /*
@@ -46,6 +47,7 @@ static struct {
     char *root;
     GArray *shared; /* see NfvSnapshot */
     unsigned sweeps;
+    bool uring; /* the last sweep met a new worker of io_uring */
     bool warned; /* one warning for all refusals after start */
     /* Not guarded: */
     QemuSemaphore kick; /* wakes the sweeper */
@@ -214,6 +216,7 @@ static void meet(const Found *f)
         t->vcpu = -1;
         g_hash_table_insert(nfv.threads, GINT_TO_POINTER(t->tid), t);
         place(t);
+        nfv.uring |= g_str_has_prefix(f->comm, "iou-");
     }
     t->sweep = nfv.sweeps;
 }
@@ -230,6 +233,8 @@ static void sweep(bool host)
 {
     g_autoptr(GArray) found = g_array_new(false, false, sizeof(Found));
 
+    bool uring;
+
     g_array_set_clear_func(found, found_clear);
     find_in_process(found);
     if (host) {
@@ -243,7 +248,13 @@ static void sweep(bool host)
     if (host) {
         g_hash_table_foreach_remove(nfv.threads, is_gone, NULL);
     }
+    uring = nfv.uring && nfv.plan;
+    nfv.uring = false;
     qemu_mutex_unlock(&nfv.lock);
+    if (uring) {
+        /* It was placed, but workers come and go. */
+        nfv_uring_confine(&nfv.plan->housekeeping);
+    }
 }
 
 /*
