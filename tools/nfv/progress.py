@@ -1,0 +1,86 @@
+"""What the user sees while a step takes its time, and how a step is interrupted."""
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+import os
+import signal
+import sys
+import time
+from typing import Iterator
+
+
+class Failure(Exception):
+    """What went wrong and what to do, in words for the user."""
+
+
+class Stopped(Exception):
+    """The user or the system asked us to end."""
+
+    def __init__(self, number: int):
+        super().__init__(f'stopped by {signal.Signals(number).name}')
+        self.status = 128 + number
+
+
+class Progress:
+    """A live line on a terminal; in a log, a line when a step starts, every ten seconds, and when it ends."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.live = sys.stdout.isatty()
+        self.step_name = self.shown = ''
+        self.began = self.told = 0.0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: object) -> None:
+        # Only noted here: each wait calls tick(), which raises where cleaning up is safe.
+        self.signal = self.signal or number
+
+    def say(self, text: str) -> None:
+        if self.live:
+            sys.stdout.write('\r\033[K')
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            # Nobody reads any more; what was started must still be ended in order.
+            sys.stdout = open(os.devnull, 'w', encoding='utf-8')
+            self.signal = self.signal or signal.SIGHUP
+
+    def tick(self) -> None:
+        """To be called at least every half second while waiting."""
+        if self.signal:
+            raise Stopped(self.signal)
+        now = time.monotonic()
+        if self.step_name and self.live:
+            line = f'{self.step_name} ... {now - self.began:.0f} s'
+            if line != self.shown:
+                sys.stdout.write(f'\r\033[K{line}')
+                sys.stdout.flush()
+                self.shown = line
+        elif self.step_name and now - self.told >= 10:
+            self.told = now
+            self.say(f'{self.step_name} ... {now - self.began:.0f} s')
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.step_name = name
+        self.began = self.told = time.monotonic()
+        if not self.live:
+            self.say(f'{name} ...')
+        done = False
+        try:
+            self.tick()
+            yield
+            done = True
+        finally:
+            self.step_name = ''
+            self.say(f'{name}: {"" if done else "not done after "}{time.monotonic() - self.began:.1f} s')
+
+    def sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.tick()
+            time.sleep(min(left, 0.2))
