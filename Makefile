@@ -11,7 +11,7 @@ PYTHON := build/pyvenv/bin/python3
 # The tests of ours in QEMU's build.
 OURS := $(BUILD):test-nfv-*,qtest-x86_64/nfv-*
 
-.PHONY: all help source configured stock tree run check check-full check-upstream check-patches refresh rebase \
+.PHONY: all help configured stock tree guest run check check-full check-upstream check-patches refresh rebase \
 	install clean distclean
 
 all: configured
@@ -45,13 +45,18 @@ stock: configured
 tree: configured
 	@[ -f build/nfv/build.ninja ] || $(MESON) setup build/nfv > /dev/null
 
-run: all
-	@ACCEL='$(ACCEL)' KERNEL='$(KERNEL)' INITRD='$(INITRD)' tools/nfv-run --build $(BUILD) -- $(RUN_ARGS)
+# The real-time Linux guest, out of Debian packages; not where both of its files are given.
+guest: configured
+	@$(if $(and $(KERNEL),$(INITRD)),:,sh guest/build.sh $(BUILD)/guest)
 
-check: all tree
+run: all guest
+	@$(PYTHON) tools/nfv-run --qemu $(BUILD)/qemu-system-x86_64 --kernel '$(or $(KERNEL),$(BUILD)/guest/vmlinuz)' \
+		--initrd '$(or $(INITRD),$(BUILD)/guest/initrd.gz)' --accel $(or $(ACCEL),auto) -- $(RUN_ARGS)
+
+check: all tree guest
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
 
-check-full: all tree
+check-full: all tree guest
 	@$(PYTHON) scripts/run-tests.py --setup slow $(OURS)
 	@$(PYTHON) scripts/run-tests.py build/nfv
 

@@ -350,6 +350,7 @@ bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology,
     nfv.host = g_steal_pointer(&host);
     nfv.root = g_strdup(root);
     nfv.shared = g_array_new(false, false, sizeof(unsigned));
+    claim_listed();
     g_hash_table_iter_init(&iter, nfv.threads);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         place(value);
@@ -411,7 +412,8 @@ NfvSnapshot *nfv_placement_snapshot(void)
     qemu_mutex_lock(&nfv.lock);
     snapshot->plan = nfv.plan;
     snapshot->host = nfv.host;
-    if (nfv.shared) {
+    if (nfv.plan) {
+        claim_listed();
         g_array_append_vals(snapshot->shared, nfv.shared->data,
                             nfv.shared->len);
     }

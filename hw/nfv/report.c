@@ -14,6 +14,7 @@
 #include "hw/nfv/machine.h"
 #include "hw/nfv/placement.h"
 #include "monitor/monitor.h"
+#include "system/runstate.h"
 
 static uint16List *list_of_set(const NfvCpuSet *set)
 {
@@ -152,7 +153,7 @@ static void add_problem(NfvProblemList ***tail, char *what, char *remedy)
 }
 
 /*
- * The worst first: what hits every vCPU, then single threads, vCPUs before
+ * BQL.  The worst first: what hits every vCPU, then single threads, vCPUs before
  * others as the snapshot sorts them.
  */
 static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
@@ -167,7 +168,8 @@ static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
 
         add_problem(&tail, what, remedy);
     }
-    if (snapshot->shared->len) {
+    /* A migration between two guests of one host is about to end that. */
+    if (snapshot->shared->len && !runstate_check(RUN_STATE_INMIGRATE)) {
         g_autofree char *list = nfv_cpulist_format(snapshot->shared);
 
         add_problem(&tail,
@@ -205,7 +207,7 @@ static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
     return head;
 }
 
-/* Any thread, without the BQL. */
+/* BQL. */
 static NfvInfo *make_info(const char *machine, const NfvSnapshot *snapshot)
 {
     NfvInfo *info = g_new0(NfvInfo, 1);
