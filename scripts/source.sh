@@ -8,6 +8,9 @@
 . "$(dirname "$0")/lib.sh"
 
 refuse_path "$top" "this tree"
+# One at a time: make may be running twice.
+exec 9> "$top/.source.lock"
+flock 9
 new=$top/qemu.new
 
 # obtain_dsc: the path of a .dsc in the cache, downloaded if there is none.

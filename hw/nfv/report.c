@@ -153,8 +153,8 @@ static void add_problem(NfvProblemList ***tail, char *what, char *remedy)
 }
 
 /*
- * BQL.  The worst first: what hits every vCPU, then single threads, vCPUs before
- * others as the snapshot sorts them.
+ * BQL.  The worst first: what hits every vCPU, then single threads, vCPUs
+ * before others as the snapshot sorts them.
  */
 static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
 {
