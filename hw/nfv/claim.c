@@ -31,6 +31,10 @@ int nfv_claim(const char *root, unsigned cpu, char **path)
     fd = qemu_open_old(*path, O_RDONLY | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT) {
         fd = qemu_open_old(*path, O_RDONLY | O_NOFOLLOW | O_CREAT, 0644);
+        if (fd >= 0 && fchmod(fd, 0644) < 0) {
+            /* Only the owner's umask in force: others see an error then. */
+            trace_nfv_claim_mode(cpu, errno);
+        }
     }
     if (fd < 0) {
         return -errno;
@@ -61,6 +65,7 @@ GArray *nfv_claim_some(const char *root, const GArray *candidates,
 {
     ERRP_GUARD();
     g_autoptr(GArray) list = g_array_new(false, false, sizeof(unsigned));
+    g_autoptr(GArray) taken = g_array_new(false, false, sizeof(unsigned));
     g_autofree char *all = nfv_cpulist_format(candidates);
 
     if (!candidates->len) {
@@ -73,16 +78,20 @@ GArray *nfv_claim_some(const char *root, const GArray *candidates,
     for (unsigned i = 0; i < candidates->len && list->len < wanted; i++) {
         unsigned cpu = g_array_index(candidates, unsigned, i);
         g_autofree char *path = NULL;
+        bool before = claims[cpu];
         int ret = nfv_claim(root, cpu, &path);
 
         if (ret < 0) {
             error_setg_errno(errp, -ret, "vcpu-cpus=auto: cannot lock '%s'",
                              path);
-            give_back(list);
+            give_back(taken);
             return NULL;
         }
         if (ret) {
             g_array_append_val(list, cpu);
+            if (!before) {
+                g_array_append_val(taken, cpu);
+            }
         }
     }
     if (list->len < needed) {
@@ -92,7 +101,7 @@ GArray *nfv_claim_some(const char *root, const GArray *candidates,
                    needed, list->len, all);
         error_append_hint(errp, "Other nfv guests have claimed the rest: lower "
                                 "-smp or isolate more host CPUs.\n");
-        give_back(list);
+        give_back(taken);
         return NULL;
     }
     return g_steal_pointer(&list);

@@ -62,10 +62,11 @@ static bool capable_sys_nice(void)
 {
     g_autofree char *status = read_line("", "/proc/thread-self/status");
     const char *line = status ? strstr(status, "\nCapEff:") : NULL;
+    const char *end;
     uint64_t caps;
 
     return line &&
-           !qemu_strtou64(line + strlen("\nCapEff:\t"), NULL, 16, &caps) &&
+           !qemu_strtou64(line + strlen("\nCapEff:\t"), &end, 16, &caps) &&
            (caps & BIT_ULL(CAP_SYS_NICE_BIT));
 }
 

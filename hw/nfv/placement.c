@@ -143,6 +143,21 @@ static char *read_comm(const char *dir, const char *tid)
     return g_strchomp(comm);
 }
 
+/* Nobody but the kernel can make a child of kthreadd, whose id is 2. */
+static bool is_kernel_thread(const char *tid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/stat", tid);
+    g_autofree char *stat = NULL;
+    const char *rest;
+    int ppid;
+
+    if (!g_file_get_contents(path, &stat, NULL, NULL)) {
+        return false;
+    }
+    rest = strrchr(stat, ')'); /* the end of the name; then " S PPID" */
+    return rest && sscanf(rest, ") %*c %d", &ppid) == 1 && ppid == 2;
+}
+
 static void found_clear(void *opaque)
 {
     g_free(((Found *)opaque)->comm);
@@ -190,7 +205,8 @@ static void find_on_host(GArray *found)
             continue;
         }
         f.comm = read_comm("/proc", entry);
-        if (f.comm && nfv_role_of_kernel_thread(f.comm, &f.role, &f.owner)) {
+        if (f.comm && nfv_role_of_kernel_thread(f.comm, &f.role, &f.owner) &&
+            is_kernel_thread(entry)) {
             g_array_append_val(found, f);
         } else {
             g_free(f.comm);

@@ -53,17 +53,16 @@ static bool check_vcpu_cpus(const GArray *list, const NfvCpuSet *set,
     }
     if (list->len < nfv_plan_cpus_needed(topology)) {
         error_setg(errp,
-                   "vcpu-cpus: %u host CPUs (%s) are too few for %u vCPUs",
-                   list->len, text, topology->cpus);
+                   "vcpu-cpus: too few host CPUs (%s) for %u vCPUs",
+                   text, topology->cpus);
         error_append_hint(errp, "Give one host CPU for each vCPU, or lower "
                                 "-smp.\n");
         return false;
     }
     if (list->len > topology->max_cpus) {
         error_setg(errp,
-                   "vcpu-cpus: %u host CPUs (%s) are more than the %u vCPUs "
-                   "that the machine can have",
-                   list->len, text, topology->max_cpus);
+                   "vcpu-cpus: too many host CPUs (%s): maxcpus is %u",
+                   text, topology->max_cpus);
         error_append_hint(errp, "Shorten the list, or raise maxcpus= of "
                                 "-smp.\n");
         return false;
@@ -94,8 +93,8 @@ static bool make_set(const char *property, const GArray *list,
         g_autofree char *text = nfv_cpuset_format(&both);
 
         error_setg(errp,
-                   "%s: host CPU %s is also in vcpu-cpus; a vCPU shares its "
-                   "host CPU with no other thread",
+                   "%s: overlaps vcpu-cpus in %s; a vCPU shares its host CPU "
+                   "with no other thread",
                    property, text);
         return false;
     }

@@ -57,13 +57,17 @@ static bool is_real_time(int policy)
 int nfv_sched_set_ordinary(int tid)
 {
     struct sched_param param = { 0 };
-    int policy, priority, ret;
+    int policy = sched_getscheduler(tid);
 
-    ret = nfv_sched_get_policy(tid, &policy, &priority);
-    if (ret || !is_real_time(policy)) {
-        return ret;
+    if (policy < 0) {
+        return -errno;
     }
-    return sched_setscheduler(tid, SCHED_OTHER, &param) < 0 ? -errno : 0;
+    if (!is_real_time(policy & ~SCHED_RESET_ON_FORK)) {
+        return 0;
+    }
+    /* Without CAP_SYS_NICE the flag cannot be taken back: keep it. */
+    policy = SCHED_OTHER | (policy & SCHED_RESET_ON_FORK);
+    return sched_setscheduler(tid, policy, &param) < 0 ? -errno : 0;
 }
 
 int nfv_sched_apply(int tid, const NfvWanted *wanted, const char **what)

@@ -23,8 +23,8 @@ int nfv_claim(const char *root, unsigned cpu, char **path);
 
 /*
  * Claim the first @wanted of @candidates (of unsigned) that are free, but at
- * least @needed, or fail.  Claims that are not used are given back.  NULL and
- * @errp set on failure.
+ * least @needed.  NULL and @errp set if that fails; the claims that this call
+ * made are then given back.
  */
 GArray *nfv_claim_some(const char *root, const GArray *candidates,
                        unsigned needed, unsigned wanted, Error **errp);

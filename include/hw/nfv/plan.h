@@ -45,7 +45,7 @@ typedef struct NfvPlan {
     OnOffAuto rt_asked;
     /* real-time policies are in force; else policies are left as they are */
     bool rt;
-    /* why they are not, though rt is not off; NONE */
+    /* why they are not, or NONE; SANDBOX also with rt=off: nothing is placed */
     NfvRefusal refusal;
     uint8_t vcpu_priority, iothread_priority, emulator_priority;
 } NfvPlan;
