@@ -10,57 +10,23 @@
 #include "qemu/cutils.h"
 #include "hw/nfv/host.h"
 #include "hw/nfv/sched.h"
+#include "hw/nfv/sysfile.h"
 
 #define CAP_SYS_NICE_BIT 23 /* capabilities(7); part of the kernel's ABI */
-
-static char *read_line(const char *root, const char *path)
-{
-    g_autofree char *full = g_strconcat(root, path, NULL);
-    char *text;
-
-    return g_file_get_contents(full, &text, NULL, NULL) ? g_strchomp(text) :
-                                                          NULL;
-}
-
-/*
- * A file of the kernel's that holds a CPU list; empty if it is missing or the
- * list is.
- */
-static bool read_cpuset(const char *root, const char *path, NfvCpuSet *set)
-{
-    g_autofree char *text = read_line(root, path);
-    g_autoptr(GArray) list =
-        text && *text ? nfv_cpulist_parse(path, text, NFV_CPUS, NULL) : NULL;
-
-    bitmap_zero(set->bits, NFV_CPUS);
-    if (list) {
-        nfv_cpuset_from_list(set, list);
-    }
-    return list != NULL;
-}
-
-static int64_t read_number(const char *root, const char *path,
-                           int64_t otherwise)
-{
-    g_autofree char *text = read_line(root, path);
-    int64_t value;
-
-    return text && !qemu_strtoi64(text, NULL, 10, &value) ? value : otherwise;
-}
 
 static bool rt_throttled(const char *root)
 {
     int64_t runtime =
-        read_number(root, "/proc/sys/kernel/sched_rt_runtime_us", -1);
-    int64_t period =
-        read_number(root, "/proc/sys/kernel/sched_rt_period_us", 1000000);
+        nfv_sysfile_number(root, "/proc/sys/kernel/sched_rt_runtime_us", -1);
+    int64_t period = nfv_sysfile_number(
+        root, "/proc/sys/kernel/sched_rt_period_us", 1000000);
 
     return runtime >= 0 && runtime < period;
 }
 
 static bool capable_sys_nice(void)
 {
-    g_autofree char *status = read_line("", "/proc/thread-self/status");
+    g_autofree char *status = nfv_sysfile_text("", "/proc/thread-self/status");
     const char *line = status ? strstr(status, "\nCapEff:") : NULL;
     const char *end;
     uint64_t caps;
@@ -86,7 +52,7 @@ static void read_nodes(const char *root, int16_t *node)
 
         if (strstart(name, "node", &digits) &&
             !qemu_strtoi(digits, NULL, 10, &n) && n >= 0 && n <= INT16_MAX &&
-            read_cpuset(root, list, &cpus)) {
+            nfv_sysfile_cpuset(root, list, &cpus)) {
             NFV_CPUSET_FOREACH(cpu, &cpus) {
                 node[cpu] = n;
             }
@@ -150,10 +116,12 @@ NfvHost *nfv_host_read(const char *root, int priority)
         host->granted = host->inherited;
         attempt.fifo_errno = EAGAIN;
     }
-    if (!read_cpuset(root, "/sys/devices/system/cpu/online", &host->online)) {
+    if (!nfv_sysfile_cpuset(root, "/sys/devices/system/cpu/online",
+                            &host->online)) {
         host->online = host->granted;
     }
-    read_cpuset(root, "/sys/devices/system/cpu/isolated", &host->isolated);
+    nfv_sysfile_cpuset(root, "/sys/devices/system/cpu/isolated",
+                       &host->isolated);
     read_nodes(root, host->node);
 
     getrlimit(RLIMIT_RTPRIO, &limit);

@@ -35,6 +35,8 @@ typedef struct Thread {
     bool hooked;
     unsigned sweep; /* last sweep that saw it, if not hooked */
     char *error;
+    bool has_shown; /* a snapshot had @shown */
+    NfvCounts shown;
     Notifier exit;
 } Thread;
 
@@ -47,7 +49,7 @@ static struct {
     char *root;
     GArray *shared; /* see NfvSnapshot */
     unsigned sweeps;
-    bool uring; /* the last sweep met a new worker of io_uring */
+    bool uring;  /* the last sweep met a new worker of io_uring */
     bool warned; /* one warning for all refusals after start */
     /* Not guarded: */
     QemuSemaphore kick; /* wakes the sweeper */
@@ -415,6 +417,36 @@ static int compare_states(const void *a, const void *b)
     return x->vcpu != y->vcpu ? x->vcpu - y->vcpu : x->tid - y->tid;
 }
 
+/* Add to @vcpus where a vCPU thread may run. */
+static void ask_kernel(NfvThreadState *s, NfvCpuSet *vcpus)
+{
+    s->alive = !nfv_sched_get_cpus(s->tid, &s->cpus) &&
+               !nfv_sched_get_policy(s->tid, &s->policy, &s->priority);
+    s->has_counts = s->alive && nfv_counts_read(s->tid, &s->counts);
+    if (s->alive && s->role == NFV_ROLE_VCPU) {
+        bitmap_or(vcpus->bits, vcpus->bits, s->cpus.bits, NFV_CPUS);
+    }
+}
+
+/* Each snapshot shows the counts since the one before. */
+static void remember_counts(GPtrArray *threads)
+{
+    qemu_mutex_lock(&nfv.lock);
+    for (int i = 0; i < threads->len; i++) {
+        NfvThreadState *s = g_ptr_array_index(threads, i);
+        Thread *t = g_hash_table_lookup(nfv.threads, GINT_TO_POINTER(s->tid));
+
+        if (!t || !s->has_counts) {
+            continue;
+        }
+        s->has_since_query = t->has_shown;
+        s->since_query = nfv_counts_since(&s->counts, &t->shown);
+        t->has_shown = true;
+        t->shown = s->counts;
+    }
+    qemu_mutex_unlock(&nfv.lock);
+}
+
 NfvSnapshot *nfv_placement_snapshot(void)
 {
     NfvSnapshot *snapshot = g_new0(NfvSnapshot, 1);
@@ -450,11 +482,10 @@ NfvSnapshot *nfv_placement_snapshot(void)
     qemu_mutex_unlock(&nfv.lock);
 
     for (int i = 0; i < snapshot->threads->len; i++) {
-        NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
-
-        s->alive = !nfv_sched_get_cpus(s->tid, &s->cpus) &&
-                   !nfv_sched_get_policy(s->tid, &s->policy, &s->priority);
+        ask_kernel(g_ptr_array_index(snapshot->threads, i), &snapshot->vcpus);
     }
+    remember_counts(snapshot->threads);
+    snapshot->facts = nfv_facts_read(nfv.root ?: "", &snapshot->vcpus);
     g_ptr_array_sort(snapshot->threads, compare_states);
     return snapshot;
 }
@@ -464,6 +495,7 @@ void nfv_snapshot_free(NfvSnapshot *snapshot)
     if (snapshot) {
         g_ptr_array_unref(snapshot->threads);
         g_array_unref(snapshot->shared);
+        nfv_facts_free(snapshot->facts);
         g_free(snapshot);
     }
 }

@@ -11,8 +11,10 @@
 #include "qapi/type-helpers.h"
 #include "block/thread-pool.h"
 #include "hw/boards.h"
+#include "hw/nfv/disturb.h"
 #include "hw/nfv/machine.h"
 #include "hw/nfv/placement.h"
+#include "hw/nfv/table.h"
 #include "monitor/monitor.h"
 #include "system/runstate.h"
 
@@ -62,6 +64,44 @@ static NfvSched *sched_new(const NfvCpuSet *cpus, bool has_policy,
     return s;
 }
 
+static NfvCounters *counters_info(bool has, const NfvCounts *counts)
+{
+    NfvCounters *c;
+
+    if (!has) {
+        return NULL;
+    }
+    c = g_new0(NfvCounters, 1);
+    c->run_time = counts->run_ns;
+    c->wait_time = counts->wait_ns;
+    c->involuntary_switches = counts->involuntary;
+    c->minor_faults = counts->minor_faults;
+    c->major_faults = counts->major_faults;
+    return c;
+}
+
+static NfvHostInfo *host_info(const NfvFacts *facts)
+{
+    NfvHostInfo *info = g_new0(NfvHostInfo, 1);
+
+    info->isolated = list_of_set(&facts->isolated);
+    info->nohz_full = list_of_set(&facts->nohz_full);
+    info->smt_siblings = list_of_set(&facts->siblings);
+    info->rt_runtime = facts->rt_runtime_us;
+    info->rt_period = facts->rt_period_us;
+    info->has_cgroup_rt_runtime = facts->cgroup_rt_us >= 0;
+    info->cgroup_rt_runtime = facts->cgroup_rt_us;
+    info->preemption = facts->preemption;
+    info->clock_source = g_strdup(facts->clock_source);
+    return info;
+}
+
+static bool is_placed(const NfvThreadState *s)
+{
+    return !s->has_wanted ||
+           nfv_sched_matches(&s->wanted, &s->cpus, s->policy, s->priority);
+}
+
 static NfvThread *thread_info(const NfvThreadState *state)
 {
     NfvThread *t = g_new0(NfvThread, 1);
@@ -72,7 +112,10 @@ static NfvThread *thread_info(const NfvThreadState *state)
     t->name = g_strdup(state->name);
     t->has_vcpu = state->vcpu >= 0;
     t->vcpu = MAX(state->vcpu, 0);
+    t->placed = is_placed(state);
     t->error = g_strdup(state->error);
+    t->since_start = counters_info(state->has_counts, &state->counts);
+    t->since_query = counters_info(state->has_since_query, &state->since_query);
     if (state->has_wanted) {
         t->wanted = sched_new(
             &w->cpus, w->policy,
@@ -105,12 +148,6 @@ static NfvPlanInfo *plan_info(const NfvPlan *plan)
     info->iothread_priority = plan->iothread_priority;
     info->emulator_priority = plan->emulator_priority;
     return info;
-}
-
-static bool is_placed(const NfvThreadState *s)
-{
-    return !s->has_wanted ||
-           nfv_sched_matches(&s->wanted, &s->cpus, s->policy, s->priority);
 }
 
 /* "2-3 fifo:1" */
@@ -224,59 +261,11 @@ static NfvInfo *make_info(const char *machine, const NfvSnapshot *snapshot)
             QAPI_LIST_APPEND(tail, thread_info(s));
         }
     }
+    info->host = host_info(snapshot->facts);
     info->problems = find_problems(snapshot);
+    info->disturbances =
+        nfv_disturbances(snapshot->facts, &snapshot->vcpus, snapshot->threads);
     return info;
-}
-
-static void append_plan(GString *text, const NfvPlan *plan)
-{
-    g_autofree char *vcpus = nfv_cpulist_format(plan->vcpu_cpus);
-    g_autofree char *iothread = nfv_cpuset_format(&plan->iothread);
-    g_autofree char *housekeeping = nfv_cpuset_format(&plan->housekeeping);
-
-    g_string_append_printf(text,
-                           "vCPUs on host CPUs %s, I/O threads on %s, "
-                           "housekeeping on %s; real-time: %s\n",
-                           vcpus, iothread, housekeeping,
-                           plan->rt                          ? "on" :
-                           plan->rt_asked == ON_OFF_AUTO_OFF ? "off" :
-                                                               "no");
-}
-
-static char *make_table(const char *machine, const NfvSnapshot *snapshot)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-    NfvProblemList *problems = find_problems(snapshot);
-
-    for (NfvProblemList *p = problems; p; p = p->next) {
-        g_string_append_printf(text, "PROBLEM: %s\n         %s\n",
-                               p->value->what, p->value->remedy);
-    }
-    g_string_append_printf(text, "%s: %s\n", machine,
-                           !snapshot->plan ? "no vcpu-cpus, so QEMU places no "
-                                             "thread" :
-                           problems        ? "not as it should be, see above" :
-                                      "every thread is where it should be");
-    qapi_free_NfvProblemList(problems);
-    if (snapshot->plan) {
-        append_plan(text, snapshot->plan);
-    }
-    g_string_append_printf(text, "%-10s %-20s %8s  %s\n", "ROLE", "THREAD",
-                           "ID", "CPUS POLICY");
-    for (int i = 0; i < snapshot->threads->len; i++) {
-        const NfvThreadState *s = g_ptr_array_index(snapshot->threads, i);
-        g_autofree char *now = NULL, *wanted = NULL;
-
-        if (!s->alive) {
-            continue;
-        }
-        now = now_text(s);
-        wanted = is_placed(s) ? NULL : wanted_text(s);
-        g_string_append_printf(text, "%-10s %-20s %8d  %s%s%s\n",
-                               NfvRole_str(s->role), s->name, s->tid, now,
-                               wanted ? "   wanted " : "", wanted ?: "");
-    }
-    return g_string_free(g_steal_pointer(&text), false);
 }
 
 static const char *machine_name(const char *command, Error **errp)
@@ -298,30 +287,34 @@ static int take_snapshot(void *opaque)
     return 0;
 }
 
-NfvInfo *coroutine_fn qmp_query_nfv(Error **errp)
+static NfvInfo *coroutine_fn query(const char *command, Error **errp)
 {
-    const char *machine = machine_name("query-nfv", errp);
+    const char *machine = machine_name(command, errp);
     g_autoptr(NfvSnapshot) snapshot = NULL;
 
     if (!machine) {
         return NULL;
     }
+    /* In a thread of the pool, because it walks /proc. */
     thread_pool_submit_co(take_snapshot, &snapshot);
     return make_info(machine, snapshot);
 }
 
+NfvInfo *coroutine_fn qmp_query_nfv(Error **errp)
+{
+    return query("query-nfv", errp);
+}
+
 static HumanReadableText *coroutine_fn hmp_info_nfv(Error **errp)
 {
-    const char *machine = machine_name("info nfv", errp);
-    g_autoptr(NfvSnapshot) snapshot = NULL;
+    g_autoptr(NfvInfo) info = query("info nfv", errp);
     HumanReadableText *text;
 
-    if (!machine) {
+    if (!info) {
         return NULL;
     }
-    thread_pool_submit_co(take_snapshot, &snapshot);
     text = g_new0(HumanReadableText, 1);
-    text->human_readable_text = make_table(machine, snapshot);
+    text->human_readable_text = nfv_table(info);
     return text;
 }
 

@@ -7,6 +7,8 @@
 #ifndef HW_NFV_PLACEMENT_H
 #define HW_NFV_PLACEMENT_H
 
+#include "hw/nfv/counters.h"
+#include "hw/nfv/facts.h"
 #include "hw/nfv/plan.h"
 
 /*
@@ -37,6 +39,9 @@ typedef struct NfvThreadState {
     NfvCpuSet cpus;
     int policy, priority;
     char *error; /* why it could not be placed, or NULL */
+    bool has_counts, has_since_query;
+    NfvCounts counts;
+    NfvCounts since_query; /* the last snapshot that had counts of it */
 } NfvThreadState;
 
 typedef struct NfvSnapshot {
@@ -48,6 +53,8 @@ typedef struct NfvSnapshot {
     const NfvHost *host;
     /* of unsigned: vCPU host CPUs that another nfv guest has claimed, too */
     GArray *shared;
+    NfvCpuSet vcpus; /* where the vCPU threads may run now */
+    NfvFacts *facts;
 } NfvSnapshot;
 
 /*
