@@ -61,7 +61,7 @@ check-full: all tree guest
 	@$(PYTHON) scripts/run-tests.py build/nfv
 
 check-upstream: all stock
-	@$(PYTHON) scripts/run-tests.py --stock build-stock $(BUILD)
+	@$(PYTHON) scripts/run-tests.py --stock build-stock --suite unit --suite qtest $(BUILD)
 
 check-patches:
 	@[ -s qemu/.base ] || sh scripts/source.sh

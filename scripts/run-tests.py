@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run sets of Meson tests and close with one line that counts them all.
 
-usage: run-tests.py [--setup NAME] [--stock BUILDDIR] BUILDDIR[:PATTERN,PATTERN...] ...
+usage: run-tests.py [--setup NAME] [--suite NAME]... [--stock BUILDDIR] BUILDDIR[:PATTERN,PATTERN...] ...
 
 With --stock, a test program that failed is built and run in that build of stock QEMU too, and is counted apart if it
 fails there as well.
@@ -21,16 +21,18 @@ from pathlib import Path
 PATIENCE = '4'
 
 
-def run_set(build, patterns, setup, rebuild=False):
+def run_set(build, patterns, options, rebuild=False):
     """Run the tests of one build directory; the JUnit file's path."""
     meson = Path('build/pyvenv/bin/meson').resolve()
-    log = f'{build}/meson-logs/testlog{"-" + setup if setup else ""}.junit.xml'
+    log = f'{build}/meson-logs/testlog{"-" + options.setup if options.setup else ""}.junit.xml'
     Path(log).unlink(missing_ok=True)
     command = [meson, 'test', '-C', build, '--print-errorlogs', '-t', PATIENCE]
     if not rebuild:
         command += ['--no-rebuild']
-    if setup:
-        command += ['--setup', setup]
+    if options.setup:
+        command += ['--setup', options.setup]
+    for suite in options.suite:
+        command += ['--suite', suite]
     subprocess.run(command + patterns, check=False)
     return log
 
@@ -65,16 +67,17 @@ def program(suite, case):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--setup')
+    parser.add_argument('--suite', action='append', default=[])
     parser.add_argument('--stock')
     parser.add_argument('sets', nargs='+')
     args = parser.parse_args()
     total, failures, alike = Counter(), [], set()
     for item in args.sets:
         build, _, patterns = item.partition(':')
-        counts, failed = count(run_set(build, patterns.split(',') if patterns else [], args.setup))
+        counts, failed = count(run_set(build, patterns.split(',') if patterns else [], args))
         if args.stock and failed:
             print(f'\nFailed here, and now run with stock QEMU: {", ".join(sorted(failed))}', flush=True)
-            _, there = count(run_set(args.stock, sorted(failed), args.setup, rebuild=True))
+            _, there = count(run_set(args.stock, sorted(failed), args, rebuild=True))
             alike |= failed & there
             failed -= there
         counts['failed'] = len(failed) if args.stock else counts['failed']
