@@ -3,22 +3,21 @@
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
 
-BUILD ?= build
 CONFIGURE_ARGS ?=
 NINJA := ninja $(if $(V),-v)
 MESON := build/pyvenv/bin/meson
 PYTHON := build/pyvenv/bin/python3
 # The tests of ours in QEMU's build.
-OURS := $(BUILD):test-nfv-*,qtest-x86_64/nfv-*
+OURS := build:test-nfv-*,qtest-x86_64/nfv-*
 
 .PHONY: all help configured stock tree guest run check check-full check-upstream check-patches refresh rebase \
 	install clean distclean
 
 all: configured
-	+$(NINJA) -C $(BUILD)
+	+$(NINJA) -C build
 
 help:
-	@echo 'make                 obtain QEMU, configure and build it in $(BUILD)/'
+	@echo 'make                 obtain QEMU, configure and build it in build/'
 	@echo 'make run             boot a real-time guest on -M nfv, measure it, migrate it while it runs'
 	@echo '                     (ACCEL=kvm|tcg KERNEL= INITRD= RUN_ARGS="QEMU arguments")'
 	@echo 'make check           every test of ours; check-full: also the slow ones'
@@ -29,11 +28,11 @@ help:
 	@echo 'make refresh         write the commits of qemu/ back to patches/'
 	@echo 'make rebase TO=X     move patches/ to the point release X (or a directory or tarball of it)'
 	@echo 'make clean           remove objects; distclean: also the assembled source and build directories'
-	@echo 'Other goals go to $(BUILD)/, as in QEMU (check-qtest, check-unit, ...).'
+	@echo 'Other goals go to build/, as in QEMU (check-qtest, check-unit, ...).'
 
 # Configures once, and keeps qemu/ in step with patches/ and our files later.
 configured:
-	@if [ -f $(BUILD)/build.ninja ] && [ -s qemu/.base ]; then sh scripts/source.sh; \
+	@if [ -f build/build.ninja ] && [ -s qemu/.base ]; then sh scripts/source.sh; \
 	else ./configure $(CONFIGURE_ARGS); fi
 
 stock: configured
@@ -47,11 +46,11 @@ tree: configured
 
 # The real-time Linux guest, out of Debian packages; not where both of its files are given.
 guest: configured
-	@$(if $(and $(KERNEL),$(INITRD)),:,sh guest/build.sh $(BUILD)/guest)
+	@$(if $(and $(KERNEL),$(INITRD)),:,sh guest/build.sh build/guest)
 
 run: all guest
-	@$(PYTHON) tools/nfv-run --qemu $(BUILD)/qemu-system-x86_64 --kernel '$(or $(KERNEL),$(BUILD)/guest/vmlinuz)' \
-		--initrd '$(or $(INITRD),$(BUILD)/guest/initrd.gz)' --accel $(or $(ACCEL),auto) -- $(RUN_ARGS)
+	@$(PYTHON) tools/nfv-run --qemu build/qemu-system-x86_64 --kernel '$(or $(KERNEL),build/guest/vmlinuz)' \
+		--initrd '$(or $(INITRD),build/guest/initrd.gz)' --accel $(or $(ACCEL),auto) -- $(RUN_ARGS)
 
 check: all tree guest
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
@@ -61,7 +60,7 @@ check-full: all tree guest
 	@$(PYTHON) scripts/run-tests.py build/nfv
 
 check-upstream: all stock
-	@$(PYTHON) scripts/run-tests.py --stock build-stock --suite unit --suite qtest $(BUILD)
+	@$(PYTHON) scripts/run-tests.py --stock build-stock --suite unit --suite qtest build
 
 check-patches:
 	@[ -s qemu/.base ] || sh scripts/source.sh
@@ -74,10 +73,10 @@ rebase:
 	@sh scripts/rebase.sh '$(TO)'
 
 install: all
-	+DESTDIR='$(DESTDIR)' $(MESON) install -C $(BUILD) --no-rebuild --quiet
+	+DESTDIR='$(DESTDIR)' $(MESON) install -C build --no-rebuild --quiet
 
 clean:
-	[ ! -f $(BUILD)/build.ninja ] || $(NINJA) -C $(BUILD) clean
+	[ ! -f build/build.ninja ] || $(NINJA) -C build clean
 
 distclean:
 	@[ ! -s qemu/.base ] || sh scripts/queue.sh clean
@@ -85,4 +84,4 @@ distclean:
 
 Makefile: ;
 %: configured
-	+$(MAKE) -C $(BUILD) $@
+	+$(MAKE) -C build $@

@@ -43,7 +43,9 @@ unpack() {
     *)
         mkdir "$2"
         if [ -d "$1" ]; then
-            (cd "$1" && tar -c --exclude-vcs --exclude=./build --exclude=./roms .) | tar -x -C "$2"
+            (cd "$1" && tar -c -f "$2.tar" --exclude-vcs --exclude=./build --exclude=./roms .)
+            tar -x -f "$2.tar" -C "$2"
+            rm "$2.tar"
         else
             tar -x -f "$1" -C "$2" --strip-components=1 --exclude='*/roms/*'
         fi ;;

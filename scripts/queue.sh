@@ -12,6 +12,13 @@
 patches=$top/patches
 q() { g "$qemu" "$@"; }
 sum() { (cd "$patches" && cat series $(cat series) | sha256sum | cut -d ' ' -f 1); }
+
+# Each file that series names is there.
+complete() {
+    for p in $(cat "$patches/series"); do
+        [ -s "$patches/$p" ] || die "patches/series names $p, which is missing or empty in patches/"
+    done
+}
 tag() { printf 'upstream/%s\n' "$(cat "$qemu/.base")"; }
 
 clean() {
@@ -27,14 +34,18 @@ $dirty"
 mark() { printf '%s %s\n' "$(sum)" "$(q rev-parse HEAD)" > "$qemu/.series"; }
 
 apply() {
+    complete
     if [ -s "$qemu/.series" ]; then
         read -r have _ < "$qemu/.series"
         [ "$have" != "$(sum)" ] || return 0
         clean
     fi
+    rm -f "$qemu/.series"        # an interrupted run must not look like a developer's work
+    [ ! -d "$qemu/.git/rebase-apply" ] || q am --abort || rm -rf "$qemu/.git/rebase-apply"
     q checkout -q -f -B nfv "$(tag)"
-    count=$(wc -l < "$patches/series")
-    [ "$count" = 0 ] || (cd "$patches" && cat $(cat series)) | q am -q --committer-date-is-author-date || {
+    all=$qemu/.git/series.mbox
+    (cd "$patches" && cat /dev/null $(cat series)) > "$all"
+    [ ! -s "$all" ] || q am -q --committer-date-is-author-date "$all" || {
         q am --abort || :
         q checkout -q -f -B nfv "$(tag)"
         die "patches/series does not apply to QEMU $(cat "$qemu/.base"): run 'make check-patches' to see where"
@@ -64,6 +75,7 @@ export_series() {
 }
 
 refresh() {
+    [ -s "$qemu/.series" ] || die "patches/ is not applied to qemu/: run 'make' first"
     [ -z "$(q status --porcelain --untracked-files=no)" ] || die "qemu/ has uncommitted changes: commit them first"
     GIT_SEQUENCE_EDITOR=: q rebase -q -i --autosquash --committer-date-is-author-date "$(tag)"
     export_series

@@ -26,7 +26,7 @@ else        # a version: what Debian's suite has
 fi
 unpack "$to" "$new"
 next=$unpacked
-if ! q rev-parse -q --verify "upstream/$next" > /dev/null; then
+if ! q merge-base --is-ancestor "upstream/$next" HEAD 2> /dev/null; then
     sh "$top/scripts/queue.sh" clean
     # The new base is a commit on top of the old one, made from the unpacked tree by an index of its own.
     index=$qemu/.git/index.rebase
@@ -38,7 +38,7 @@ if ! q rev-parse -q --verify "upstream/$next" > /dev/null; then
     rm -f "$index"
     commit=$(GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
         q commit-tree -p "upstream/$old" -m "QEMU $next" "$tree")
-    q tag "upstream/$next" "$commit"
+    q tag -f "upstream/$next" "$commit" > /dev/null
     q rebase -q --committer-date-is-author-date --onto "upstream/$next" "upstream/$old" nfv ||
         die "conflict: resolve it in qemu/, 'git -C qemu rebase --continue', then run this again"
 fi

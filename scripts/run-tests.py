@@ -61,7 +61,7 @@ def count(junit):
 def program(suite, case):
     """The Meson test that a case belongs to: programs with subtests are suites, others are cases of one suite."""
     name = suite.get('name', '')
-    return name.split('.', 1)[1] if '.' in name else case.get('name')
+    return (name.split('.', 1)[1] if '.' in name else case.get('name')).rsplit(' / ')[-1]
 
 
 def main():

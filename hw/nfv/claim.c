@@ -16,6 +16,7 @@ static int claims[NFV_CPUS];
 
 int nfv_claim(const char *root, unsigned cpu, char **path)
 {
+    struct stat st;
     int fd;
 
     *path = g_strdup_printf("%s/run/lock/kvm4nfv-cpu%u.lock", root, cpu);
@@ -28,7 +29,7 @@ int nfv_claim(const char *root, unsigned cpu, char **path)
      * Reading is enough for flock(), so that users need no write permission on
      * each other's files.
      */
-    fd = qemu_open_old(*path, O_RDONLY | O_NOFOLLOW);
+    fd = qemu_open_old(*path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT) {
         fd = qemu_open_old(*path, O_RDONLY | O_NOFOLLOW | O_CREAT, 0644);
         if (fd >= 0 && fchmod(fd, 0644) < 0) {
@@ -38,6 +39,11 @@ int nfv_claim(const char *root, unsigned cpu, char **path)
     }
     if (fd < 0) {
         return -errno;
+    }
+    /* The directory is everybody's: a FIFO there must not hang QEMU. */
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return -EINVAL;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         int err = errno;
@@ -50,13 +56,30 @@ int nfv_claim(const char *root, unsigned cpu, char **path)
     return 1;
 }
 
-static void give_back(const GArray *list)
+static void give_back(unsigned cpu)
 {
-    for (unsigned i = 0; i < list->len; i++) {
-        unsigned cpu = g_array_index(list, unsigned, i);
-
+    if (claims[cpu]) {
         close(claims[cpu] - 1);
         claims[cpu] = 0;
+    }
+}
+
+static void give_back_all(const GArray *list)
+{
+    for (unsigned i = 0; i < list->len; i++) {
+        give_back(g_array_index(list, unsigned, i));
+    }
+}
+
+void nfv_claim_keep(const GArray *list)
+{
+    NfvCpuSet keep;
+
+    nfv_cpuset_from_list(&keep, list);
+    for (unsigned cpu = 0; cpu < NFV_CPUS; cpu++) {
+        if (!NFV_CPUSET_HAS(&keep, cpu)) {
+            give_back(cpu);
+        }
     }
 }
 
@@ -84,7 +107,7 @@ GArray *nfv_claim_some(const char *root, const GArray *candidates,
         if (ret < 0) {
             error_setg_errno(errp, -ret, "vcpu-cpus=auto: cannot lock '%s'",
                              path);
-            give_back(taken);
+            give_back_all(taken);
             return NULL;
         }
         if (ret) {
@@ -101,7 +124,7 @@ GArray *nfv_claim_some(const char *root, const GArray *candidates,
                    needed, list->len, all);
         error_append_hint(errp, "Other nfv guests have claimed the rest: lower "
                                 "-smp or isolate more host CPUs.\n");
-        give_back(taken);
+        give_back_all(taken);
         return NULL;
     }
     return g_steal_pointer(&list);

@@ -55,7 +55,7 @@ bool nfv_counts_read(int tid, NfvCounts *counts)
 
 NfvCounts nfv_counts_since(const NfvCounts *counts, const NfvCounts *before)
 {
-    return (NfvCounts){
+    return (NfvCounts) {
         .run_ns = counts->run_ns - before->run_ns,
         .wait_ns = counts->wait_ns - before->wait_ns,
         .involuntary = counts->involuntary - before->involuntary,

@@ -12,7 +12,8 @@
 #include "hw/nfv/sched.h"
 #include "hw/nfv/sysfile.h"
 
-#define CAP_SYS_NICE_BIT 23 /* capabilities(7); part of the kernel's ABI */
+#define USER_INIT_INO 0xeffffffd /* of its user namespace, in every kernel */
+#define CAP_SYS_NICE_BIT 23      /* capabilities(7); part of the kernel's ABI */
 
 static bool rt_throttled(const char *root)
 {
@@ -24,6 +25,14 @@ static bool rt_throttled(const char *root)
     return runtime >= 0 && runtime < period;
 }
 
+/* The scheduler asks for capabilities in the initial user namespace. */
+static bool in_initial_user_namespace(void)
+{
+    struct stat st;
+
+    return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == USER_INIT_INO;
+}
+
 static bool capable_sys_nice(void)
 {
     g_autofree char *status = nfv_sysfile_text("", "/proc/thread-self/status");
@@ -31,7 +40,7 @@ static bool capable_sys_nice(void)
     const char *end;
     uint64_t caps;
 
-    return line &&
+    return line && in_initial_user_namespace() &&
            !qemu_strtou64(line + strlen("\nCapEff:\t"), &end, 16, &caps) &&
            (caps & BIT_ULL(CAP_SYS_NICE_BIT));
 }
@@ -62,7 +71,7 @@ static void read_nodes(const char *root, int16_t *node)
 
 typedef struct Attempt {
     int priority;
-    NfvCpuSet granted;
+    NfvCpuSet inherited, granted;
     int affinity_errno, fifo_errno;
     bool capable;
 } Attempt;
@@ -72,13 +81,16 @@ static void *attempt_thread(void *opaque)
     Attempt *a = opaque;
     NfvCpuSet all;
 
+    a->capable = capable_sys_nice();
     bitmap_fill(all.bits, NFV_CPUS);
     a->affinity_errno = -nfv_sched_set_cpus(0, &all);
     if (nfv_sched_get_cpus(0, &a->granted) < 0) {
         bitmap_zero(a->granted.bits, NFV_CPUS);
     }
+    /* Real-time only where the caller runs, not on a vCPU's host CPU. */
+    nfv_sched_set_cpus(0, &a->inherited);
     a->fifo_errno = -nfv_sched_set_fifo(0, a->priority);
-    a->capable = capable_sys_nice();
+    nfv_sched_set_ordinary(0);
     return NULL;
 }
 
@@ -108,6 +120,7 @@ NfvHost *nfv_host_read(const char *root, int priority)
     pthread_t thread;
 
     nfv_sched_get_cpus(0, &host->inherited);
+    attempt.inherited = host->inherited;
     /* Not a QemuThread: this one must not be placed. */
     if (pthread_create(&thread, NULL, attempt_thread, &attempt) == 0) {
         pthread_join(thread, NULL);

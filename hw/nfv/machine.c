@@ -9,23 +9,27 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-commands-nfv.h"
 #include "qapi/qapi-visit-common.h"
 #include "qapi/visitor.h"
+#include "qemu/coroutine.h"
 #include "qemu/error-report.h"
+#include "block/thread-pool.h"
 #include "hw/core/cpu.h"
 #include "hw/i386/pc.h"
 #include "hw/nfv/machine.h"
 #include "hw/nfv/placement.h"
+#include "hw/nfv/settings.h"
 #include "hw/qdev-core.h"
 #include "system/tcg.h"
 
 typedef struct NfvMachine {
     PCMachineState parent;
 
-    NfvConfig config;
+    NfvSettings settings;
+    CoMutex changing;    /* one nfv-set-placement at a time */
+    NfvCpuSet inherited; /* host CPUs that QEMU was started on */
     char *host_root;
-    /* The lists as the user wrote them; NULL where there is none. */
-    char *vcpu_cpus, *rt_vcpus, *iothread_cpus, *housekeeping_cpus;
 } NfvMachine;
 
 typedef struct NfvMachineClass {
@@ -64,41 +68,10 @@ static bool check_settable(const char *name, Error **errp)
     return true;
 }
 
-/* CPU lists */
-
-typedef struct ListProperty {
-    const char *name, *description;
-    /* offsets of char * and GArray * in NfvMachine */
-    size_t text, list;
-    unsigned limit;
-} ListProperty;
-
-#define LIST(property, field, max, about)                         \
-    {                                                             \
-        .name = property, .text = offsetof(NfvMachine, field),    \
-        .list = offsetof(NfvMachine, config.field), .limit = max, \
-        .description = about,                                     \
-    }
-
-static ListProperty list_properties[] = {
-    LIST("vcpu-cpus", vcpu_cpus, NFV_CPUS,
-         "Host CPU of each vCPU in order, as in 2-5:7, or auto for isolated "
-         "ones (default: threads are not placed)"),
-    LIST("rt-vcpus", rt_vcpus, NFV_CPUS,
-         "vCPUs that are real-time, as in 1-3 (default: all)"),
-    LIST("iothread-cpus", iothread_cpus, NFV_CPUS,
-         "Host CPUs of I/O threads (default: those of housekeeping-cpus)"),
-    LIST("housekeeping-cpus", housekeeping_cpus, NFV_CPUS,
-         "Host CPUs of all other threads (default: those that QEMU was started "
-         "on and that run no vCPU)"),
-};
-
 static void list_get(Object *obj, Visitor *v, const char *name, void *opaque,
                      Error **errp)
 {
-    const ListProperty *p = opaque;
-    char **text = (void *)nfv_of(obj) + p->text;
-    char *value = *text ?: (char *)"";
+    char *value = (char *)nfv_settings_get_list(&nfv_of(obj)->settings, opaque);
 
     visit_type_str(v, name, &value, errp);
 }
@@ -106,106 +79,45 @@ static void list_get(Object *obj, Visitor *v, const char *name, void *opaque,
 static void list_set(Object *obj, Visitor *v, const char *name, void *opaque,
                      Error **errp)
 {
-    const ListProperty *p = opaque;
-    NfvMachine *m = nfv_of(obj);
-    char **text = (void *)m + p->text;
-    GArray **list = (void *)m + p->list;
     g_autofree char *value = NULL;
-    bool is_vcpu_cpus = list == &m->config.vcpu_cpus;
-    bool is_auto;
-    GArray *parsed = NULL;
 
-    if (!check_settable(name, errp) || !visit_type_str(v, name, &value, errp)) {
-        return;
-    }
-    is_auto = is_vcpu_cpus && !strcmp(value, "auto");
-    if (!is_auto) {
-        parsed = nfv_cpulist_parse(name, value, p->limit, errp);
-        if (!parsed) {
-            return;
-        }
-    }
-    g_clear_pointer(list, g_array_unref);
-    *list = parsed;
-    g_free(*text);
-    *text = g_steal_pointer(&value);
-    if (is_vcpu_cpus) {
-        m->config.vcpu_auto = is_auto;
-    } else {
-        m->config.needs_plan = p->name;
+    if (check_settable(name, errp) && visit_type_str(v, name, &value, errp)) {
+        nfv_settings_set_list(&nfv_of(obj)->settings, opaque, value, errp);
     }
 }
-
-/* Priorities */
-
-typedef struct PriorityProperty {
-    const char *name, *description;
-    size_t value; /* offset of uint8_t in NfvMachine */
-    uint8_t min;
-} PriorityProperty;
-
-/* 99 is the kernel's: its own migration threads and watchdogs. */
-#define NFV_PRIORITY_MAX 98
-
-static PriorityProperty priority_properties[] = {
-    { "vcpu-priority",
-      "SCHED_FIFO priority of real-time vCPUs, 1 to 98 (default: 1)",
-      offsetof(NfvMachine, config.vcpu_priority), 1 },
-    { "iothread-priority",
-      "SCHED_FIFO priority of I/O threads, 1 to 98, or 0 for none (default: 0)",
-      offsetof(NfvMachine, config.iothread_priority), 0 },
-    { "emulator-priority",
-      "SCHED_FIFO priority of the main thread, 1 to 98, or 0 for none "
-      "(default: 0)",
-      offsetof(NfvMachine, config.emulator_priority), 0 },
-};
 
 static void priority_get(Object *obj, Visitor *v, const char *name,
                          void *opaque, Error **errp)
 {
-    const PriorityProperty *p = opaque;
-    uint8_t *value = (void *)nfv_of(obj) + p->value;
+    uint8_t value = nfv_settings_get_priority(&nfv_of(obj)->settings, opaque);
 
-    visit_type_uint8(v, name, value, errp);
+    visit_type_uint8(v, name, &value, errp);
 }
 
 static void priority_set(Object *obj, Visitor *v, const char *name,
                          void *opaque, Error **errp)
 {
-    const PriorityProperty *p = opaque;
-    NfvMachine *m = nfv_of(obj);
     int64_t value;
 
-    if (!check_settable(name, errp) ||
-        !visit_type_int64(v, name, &value, errp)) {
-        return;
+    if (check_settable(name, errp) && visit_type_int64(v, name, &value, errp)) {
+        nfv_settings_set_priority(&nfv_of(obj)->settings, opaque, value, errp);
     }
-    if (value < p->min || value > NFV_PRIORITY_MAX) {
-        error_setg(errp, "%s=%" PRId64 " is out of range; valid are %u to %u",
-                   name, value, p->min, NFV_PRIORITY_MAX);
-        return;
-    }
-    *(uint8_t *)((void *)m + p->value) = value;
-    m->config.needs_plan = p->name;
 }
-
-/* Others */
 
 static void rt_get(Object *obj, Visitor *v, const char *name, void *opaque,
                    Error **errp)
 {
-    visit_type_OnOffAuto(v, name, &nfv_of(obj)->config.rt, errp);
+    visit_type_OnOffAuto(v, name, &nfv_of(obj)->settings.config.rt, errp);
 }
 
 static void rt_set(Object *obj, Visitor *v, const char *name, void *opaque,
                    Error **errp)
 {
-    NfvMachine *m = nfv_of(obj);
+    OnOffAuto value;
 
     if (check_settable(name, errp) &&
-        visit_type_OnOffAuto(v, name, &m->config.rt, errp) &&
-        m->config.rt == ON_OFF_AUTO_ON) {
-        m->config.needs_plan = "rt";
+        visit_type_OnOffAuto(v, name, &value, errp)) {
+        nfv_settings_set_rt(&nfv_of(obj)->settings, value);
     }
 }
 
@@ -226,18 +138,36 @@ static void host_root_set(Object *obj, const char *value, Error **errp)
 
 /* Machine */
 
-static void nfv_machine_init(MachineState *ms)
+static NfvTopology topology_of(const MachineState *ms)
 {
-    NfvMachine *m = nfv_of(ms);
-    const NfvConfig *config = &m->config;
     NfvTopology topology = {
         .cpus = ms->smp.cpus,
         .max_cpus = ms->smp.max_cpus,
         .single_thread = tcg_enabled() && !qemu_tcg_mttcg_enabled(),
     };
+    CPUState *cpu;
 
+    /* Hot-plugged ones need a host CPU, too. */
+    CPU_FOREACH(cpu) {
+        topology.cpus = MAX(topology.cpus, cpu->cpu_index + 1);
+    }
+    return topology;
+}
+
+static void nfv_machine_init(MachineState *ms)
+{
+    NfvMachine *m = nfv_of(ms);
+    const NfvConfig *config = &m->settings.config;
+    NfvTopology topology = topology_of(ms);
+
+    nfv_sched_get_cpus(0, &m->inherited);
     if (config->vcpu_cpus || config->vcpu_auto) {
-        nfv_placement_start(config, &topology, m->host_root, &error_fatal);
+        g_autofree NfvHost *host =
+            nfv_host_read(m->host_root, nfv_config_priority(config));
+
+        nfv_placement_prepare();
+        nfv_placement_start(config, host, &topology, m->host_root,
+                            &error_fatal);
     } else if (config->needs_plan) {
         error_report("%s has no effect without vcpu-cpus", config->needs_plan);
         error_printf("Say where the vCPUs run, for example vcpu-cpus=2-5, or "
@@ -245,6 +175,76 @@ static void nfv_machine_init(MachineState *ms)
         exit(1);
     }
     nfv_class_of(ms)->parent_init(ms);
+}
+
+/* Run time */
+
+typedef struct HostRead {
+    const char *root;
+    int priority;
+    NfvHost *host;
+} HostRead;
+
+static int read_host(void *opaque)
+{
+    HostRead *r = opaque;
+
+    r->host = nfv_host_read(r->root, r->priority);
+    nfv_placement_prepare();
+    return 0;
+}
+
+/* @m->changing held. */
+static void coroutine_fn change_placement(NfvMachine *m,
+                                          const NfvPlacement *change,
+                                          Error **errp)
+{
+    g_autofree NfvHost *host = NULL;
+    NfvTopology topology;
+    NfvSettings next;
+    HostRead r = { .root = m->host_root };
+
+    nfv_settings_copy(&next, &m->settings);
+    if (!nfv_settings_update(&next, change, errp)) {
+        goto out;
+    }
+    if (!next.config.vcpu_cpus && !next.config.vcpu_auto) {
+        error_setg(errp, "nfv-set-placement: no vcpu-cpus is in force; give "
+                         "one, for example 2-5");
+        goto out;
+    }
+    /* In a thread of the pool, because it reads files of /sys. */
+    r.priority = nfv_config_priority(&next.config);
+    thread_pool_submit_co(read_host, &r);
+    host = r.host;
+    host->inherited = m->inherited; /* not that thread's */
+    topology = topology_of(MACHINE(m));
+    if (nfv_placement_start(&next.config, host, &topology, m->host_root,
+                            errp)) {
+        NfvSettings before = m->settings;
+
+        m->settings = next;
+        next = before;
+    }
+out:
+    nfv_settings_clear(&next);
+}
+
+void coroutine_fn qmp_nfv_set_placement(NfvPlacement *arg, Error **errp)
+{
+    NfvMachine *m;
+
+    if (!is_nfv_machine(current_machine)) {
+        error_setg(errp,
+                   "nfv-set-placement: '%s' is not an nfv machine; start "
+                   "QEMU with -M nfv",
+                   MACHINE_GET_CLASS(current_machine)->name);
+        return;
+    }
+    m = nfv_of(current_machine);
+    qemu_co_mutex_lock(&m->changing);
+    change_placement(m, arg, errp);
+    qemu_co_mutex_unlock(&m->changing);
 }
 
 static void nfv_machine_pre_plug(HotplugHandler *handler, DeviceState *dev,
@@ -278,8 +278,8 @@ static void nfv_machine_instance_init(Object *obj)
     pcms->fd_bootchk = false;
     x86ms->smm = ON_OFF_AUTO_OFF;
 
-    m->config.rt = ON_OFF_AUTO_AUTO;
-    m->config.vcpu_priority = 1;
+    nfv_settings_init(&m->settings);
+    qemu_co_mutex_init(&m->changing);
     m->host_root = g_strdup("");
 }
 
@@ -287,40 +287,34 @@ static void nfv_machine_instance_finalize(Object *obj)
 {
     NfvMachine *m = nfv_of(obj);
 
-    for (int i = 0; i < ARRAY_SIZE(list_properties); i++) {
-        GArray **list = (void *)m + list_properties[i].list;
-
-        g_free(*(char **)((void *)m + list_properties[i].text));
-        g_clear_pointer(list, g_array_unref);
-    }
+    nfv_settings_clear(&m->settings);
     g_free(m->host_root);
 }
 
 static void add_properties(ObjectClass *oc)
 {
-    for (int i = 0; i < ARRAY_SIZE(list_properties); i++) {
-        ListProperty *p = &list_properties[i];
-
-        object_class_property_add(oc, p->name, "str", list_get, list_set, NULL,
-                                  p);
-        object_class_property_set_description(oc, p->name, p->description);
+    for (const NfvListSetting *l = nfv_list_settings; l->name; l++) {
+        object_class_property_add(oc, l->name, "str", list_get, list_set, NULL,
+                                  (void *)l);
+        object_class_property_set_description(oc, l->name, l->description);
     }
-    for (int i = 0; i < ARRAY_SIZE(priority_properties); i++) {
-        PriorityProperty *p = &priority_properties[i];
-
+    for (const NfvPrioritySetting *p = nfv_priority_settings; p->name; p++) {
         object_class_property_add(oc, p->name, "uint8", priority_get,
-                                  priority_set, NULL, p);
+                                  priority_set, NULL, (void *)p);
         object_class_property_set_description(oc, p->name, p->description);
     }
     object_class_property_add(oc, "rt", "OnOffAuto", rt_get, rt_set, NULL,
                               NULL);
     object_class_property_set_description(oc, "rt",
-        "Real-time vCPU threads: auto does what the host allows and reports "
-        "the rest, on fails where it does not, off only pins (default: auto)");
+                                          "Real-time vCPU threads: auto does "
+                                          "what the host allows and reports "
+                                          "the rest, on fails where it does "
+                                          "not, off only pins (default: auto)");
     object_class_property_add_str(oc, "x-host-root", host_root_get,
                                   host_root_set);
     object_class_property_set_description(oc, "x-host-root",
-        "For tests: prefix of /sys, /proc/sys and /run/lock");
+                                          "For tests: prefix of /sys, "
+                                          "/proc/sys and /run/lock");
 }
 
 static void nfv_machine_class_init(ObjectClass *oc, void *data)
@@ -361,7 +355,7 @@ static const TypeInfo nfv_10_0 = {
     .class_size = sizeof(NfvMachineClass),
     .class_init = nfv_machine_class_init,
     .class_data = (void *)"nfv",
-    .interfaces = (InterfaceInfo[]){ { TYPE_NFV_MACHINE }, {} },
+    .interfaces = (InterfaceInfo[]) { { TYPE_NFV_MACHINE }, {} },
 };
 
 static void nfv_machine_register(void)

@@ -5,12 +5,15 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sched.h>
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/notify.h"
 #include "qemu/thread.h"
 #include "system/runstate.h"
+#include "system/system.h"
+#include "hw/qdev-core.h"
 #include "hw/nfv/claim.h"
 #include "hw/nfv/placement.h"
 #include "hw/nfv/role.h"
@@ -34,18 +37,23 @@ typedef struct Thread {
     /* announced by QEMU, and removed when it exits; else found by a sweep */
     bool hooked;
     unsigned sweep; /* last sweep that saw it, if not hooked */
+    bool fresh;     /* seen by one sweep only, and not placed yet */
+    int owner;      /* as in Found */
     char *error;
+    bool real_time; /* by us */
     bool has_shown; /* a snapshot had @shown */
     NfvCounts shown;
     Notifier exit;
 } Thread;
 
 static struct {
-    /* guards what follows; a leaf: nothing else is taken with it held */
-    QemuMutex lock;
+    /*
+     * Guards what follows; a leaf: nothing else is taken with it held.  Hands
+     * on priority, because real-time threads take it when they start.
+     */
+    pthread_mutex_t lock;
     GHashTable *threads; /* tid -> Thread */
-    NfvPlan *plan;       /* set once */
-    NfvHost *host;       /* set with plan */
+    NfvPlan *plan;       /* changes with the BQL held, too */
     char *root;
     GArray *shared; /* see NfvSnapshot */
     unsigned sweeps;
@@ -63,6 +71,16 @@ typedef struct Found {
     int owner; /* whom a kernel thread works for; 0 for a task of ours */
 } Found;
 
+static void lock(void)
+{
+    pthread_mutex_lock(&nfv.lock);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&nfv.lock);
+}
+
 static void thread_free(void *opaque)
 {
     Thread *t = opaque;
@@ -72,36 +90,45 @@ static void thread_free(void *opaque)
     g_free(t);
 }
 
-/* Give @t what the plan says.  Lock held. */
-static void place(Thread *t)
+static bool is_fifo(int tid)
+{
+    int policy, priority;
+
+    return !nfv_sched_get_policy(tid, &policy, &priority) &&
+           policy == SCHED_FIFO;
+}
+
+/*
+ * Give @t what the plan says.  0, or a negative errno with the reason in
+ * @t->error.  Lock held.
+ */
+static int place(Thread *t)
 {
     NfvWanted wanted;
     const char *what;
     int ret;
 
+    g_clear_pointer(&t->error, g_free);
     if (!nfv.plan || nfv.plan->refusal == NFV_REFUSAL_SANDBOX ||
         !nfv_plan_lookup(nfv.plan, t->role, t->vcpu, &wanted)) {
-        return;
+        return 0;
+    }
+    if (t->real_time && !wanted.policy) {
+        /* Real-time was switched off: take back what we gave. */
+        wanted.policy = true;
+        wanted.priority = 0;
     }
     ret = nfv_sched_apply(t->tid, &wanted, &what);
-    g_clear_pointer(&t->error, g_free);
+    t->real_time = wanted.policy && wanted.priority && is_fifo(t->tid);
     if (!ret) {
         trace_nfv_place(t->tid, t->name, NfvRole_str(t->role),
                         find_first_bit(wanted.cpus.bits, NFV_CPUS),
                         wanted.policy ? wanted.priority : -1);
-        return;
+    } else if (ret != -ESRCH) {
+        t->error = g_strdup_printf("%s refused: %s", what, g_strerror(-ret));
+        trace_nfv_place_failed(t->tid, t->name, NfvRole_str(t->role), t->error);
     }
-    if (ret == -ESRCH) {
-        return;
-    }
-    t->error = g_strdup_printf("%s refused: %s", what, g_strerror(-ret));
-    trace_nfv_place_failed(t->tid, t->name, NfvRole_str(t->role), t->error);
-    if (!nfv.warned && t->hooked) {
-        nfv.warned = true;
-        warn_report("nfv: thread '%s' is not placed as planned: %s; 'info nfv' "
-                    "shows all such threads",
-                    t->name, t->error);
-    }
+    return ret;
 }
 
 /* Runs in the thread that ends. */
@@ -109,15 +136,16 @@ static void thread_ended(Notifier *notifier, void *data)
 {
     Thread *t = container_of(notifier, Thread, exit);
 
-    qemu_mutex_lock(&nfv.lock);
+    lock();
     g_hash_table_remove(nfv.threads, GINT_TO_POINTER(t->tid));
-    qemu_mutex_unlock(&nfv.lock);
+    unlock();
 }
 
 /* Runs in each new QEMU thread, before its function. */
 static void thread_started(const char *name)
 {
     Thread *t = g_new0(Thread, 1);
+    g_autofree char *error = NULL;
 
     t->pid = getpid();
     t->tid = qemu_get_thread_id();
@@ -127,11 +155,20 @@ static void thread_started(const char *name)
     t->exit.notify = thread_ended;
     qemu_thread_atexit_add(&t->exit);
 
-    qemu_mutex_lock(&nfv.lock);
+    lock();
     /* A sweep may have come first. */
     g_hash_table_replace(nfv.threads, GINT_TO_POINTER(t->tid), t);
     place(t);
-    qemu_mutex_unlock(&nfv.lock);
+    if (t->error && !nfv.warned) {
+        nfv.warned = true;
+        error = g_strdup(t->error);
+    }
+    unlock();
+    if (error) {
+        warn_report("nfv: thread '%s' is not placed as planned: %s; 'info nfv' "
+                    "shows all such threads",
+                    name, error);
+    }
 }
 
 static char *read_comm(const char *dir, const char *tid)
@@ -165,8 +202,11 @@ static void found_clear(void *opaque)
     g_free(((Found *)opaque)->comm);
 }
 
-/* The tasks of this process.  Without the lock: it takes its time. */
-static void find_in_process(GArray *found)
+/*
+ * The tasks of this process.  Without the lock: it takes its time.  False if
+ * /proc cannot be read, as after -run-with chroot.
+ */
+static bool find_in_process(GArray *found)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc/self/task", 0, NULL);
     const char *entry;
@@ -184,18 +224,21 @@ static void find_in_process(GArray *found)
         }
         if (f.tid == getpid()) {
             f.role = NFV_ROLE_EMULATOR;
+            g_free(f.comm);
+            f.comm = g_strdup("main");
         } else {
             nfv_role_of_kernel_thread(f.comm, &f.role, &owner);
         }
         g_array_append_val(found, f);
     }
+    return dir != NULL;
 }
 
 /*
  * Kernel threads that may work for this process, but are tasks of the kernel's
  * own.  Without the lock.
  */
-static void find_on_host(GArray *found)
+static bool find_on_host(GArray *found)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
     const char *entry;
@@ -214,6 +257,7 @@ static void find_on_host(GArray *found)
             g_free(f.comm);
         }
     }
+    return dir != NULL;
 }
 
 /* A thread that the hook may not have announced.  Lock held. */
@@ -229,11 +273,23 @@ static void meet(const Found *f)
         t = g_new0(Thread, 1);
         t->pid = getpid();
         t->tid = f->tid;
-        t->name = g_strdup(f->tid == getpid() ? "main" : f->comm);
-        t->role = f->role;
+        t->owner = f->owner;
         t->vcpu = -1;
         g_hash_table_insert(nfv.threads, GINT_TO_POINTER(t->tid), t);
+        /* A new task of ours may be about to call the hook: wait for it. */
+        t->fresh = !f->owner;
+    } else if (t->fresh) {
+        t->fresh = false;
         place(t);
+    }
+    /* A kernel thread may be met before it has given itself its name. */
+    if (!t->hooked && g_strcmp0(t->name, f->comm)) {
+        g_free(t->name);
+        t->name = g_strdup(f->comm);
+        t->role = f->role;
+        if (!t->fresh) {
+            place(t);
+        }
         nfv.uring |= g_str_has_prefix(f->comm, "iou-");
     }
     t->sweep = nfv.sweeps;
@@ -251,27 +307,31 @@ static void sweep(bool host)
 {
     g_autoptr(GArray) found = g_array_new(false, false, sizeof(Found));
 
-    bool uring;
+    NfvCpuSet housekeeping;
+    bool uring, complete;
 
     g_array_set_clear_func(found, found_clear);
-    find_in_process(found);
+    complete = find_in_process(found);
     if (host) {
-        find_on_host(found);
+        complete &= find_on_host(found);
     }
-    qemu_mutex_lock(&nfv.lock);
+    lock();
     nfv.sweeps++;
     for (unsigned i = 0; i < found->len; i++) {
         meet(&g_array_index(found, Found, i));
     }
-    if (host) {
+    if (host && complete) {
         g_hash_table_foreach_remove(nfv.threads, is_gone, NULL);
     }
     uring = nfv.uring && nfv.plan;
     nfv.uring = false;
-    qemu_mutex_unlock(&nfv.lock);
+    if (uring) {
+        housekeeping = nfv.plan->housekeeping;
+    }
+    unlock();
     if (uring) {
         /* It was placed, but workers come and go. */
-        nfv_uring_confine(&nfv.plan->housekeeping);
+        nfv_uring_confine(&housekeeping);
     }
 }
 
@@ -301,9 +361,9 @@ static void *sweeper(void *opaque)
     for (unsigned round = 0;; round++) {
         bool kicked = qemu_sem_timedwait(&nfv.kick, SWEEP_MS) == 0;
 
-        qemu_mutex_lock(&nfv.lock);
+        lock();
         claim_listed();
-        qemu_mutex_unlock(&nfv.lock);
+        unlock();
         sweep(kicked || round % SWEEPS_PER_HOST == 0);
     }
     return NULL;
@@ -319,6 +379,17 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     qemu_sem_post(&nfv.kick);
 }
 
+/*
+ * Kernel threads of what was just made, such as KVM's PIT, are placed before
+ * -runas drops the privilege for it.
+ */
+static void machine_ready(Notifier *notifier, void *data)
+{
+    sweep(true);
+}
+
+static Notifier machine_ready_notifier = { .notify = machine_ready };
+
 static GArray *choose_vcpu_cpus(const NfvConfig *config, const NfvHost *host,
                                 const NfvTopology *topology, const char *root,
                                 Error **errp)
@@ -330,54 +401,183 @@ static GArray *choose_vcpu_cpus(const NfvConfig *config, const NfvHost *host,
     if (!config->vcpu_auto) {
         return g_array_ref(config->vcpu_cpus);
     }
+    /* A running vCPU stays where it is as long as that will do. */
+    if (nfv.plan && nfv.plan->vcpu_auto && nfv.plan->vcpu_cpus->len >= needed) {
+        return g_array_ref(nfv.plan->vcpu_cpus);
+    }
     candidates = nfv_plan_candidates(host, wanted);
     return nfv_claim_some(root, candidates, needed, wanted, errp);
 }
 
-bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology,
-                         const char *root, Error **errp)
+int nfv_config_priority(const NfvConfig *config)
 {
-    g_autofree NfvHost *host = nfv_host_read(root, config->vcpu_priority);
-    g_autoptr(GArray) cpus = NULL;
-    NfvPlan *plan;
-    QemuThread thread;
-    GHashTableIter iter;
-    void *value;
+    return MAX(config->vcpu_priority,
+               MAX(config->iothread_priority, config->emulator_priority));
+}
 
-    cpus = choose_vcpu_cpus(config, host, topology, root, errp);
-    plan = cpus ? nfv_plan_make(config, cpus, host, topology, errp) : NULL;
-    if (!plan) {
-        return false;
-    }
+static void warn_refusal(const NfvPlan *plan)
+{
+    bool pinned = plan->refusal != NFV_REFUSAL_SANDBOX;
+
     if (plan->refusal) {
-        g_autofree char *remedy = NULL;
-        g_autofree char *what = nfv_refusal_describe(
-            host, plan->refusal, plan->vcpu_priority, &remedy);
-        bool pinned = plan->refusal != NFV_REFUSAL_SANDBOX;
-
-        warn_report("rt=%s: %s; %s", OnOffAuto_str(plan->rt_asked), what,
+        warn_report("rt=%s: %s; %s", OnOffAuto_str(plan->rt_asked),
+                    plan->refusal_what,
                     pinned ? "threads are pinned, but not real-time" :
                              "no thread is placed");
-        info_report("To change that: %s", remedy);
+        info_report("To change that: %s", plan->refusal_remedy);
     }
-    trace_nfv_plan(plan->rt, plan->refusal);
+}
 
-    sweep(true); /* the hook has announced all but the main thread */
-    qemu_mutex_lock(&nfv.lock);
+/* What place() changes. */
+typedef struct Undo {
+    NfvSchedState state;
+    bool alive, real_time;
+    char *error;
+} Undo;
+
+/* Its id may have been given to somebody else since it was met.  Lock held. */
+static bool is_still_there(const Thread *t)
+{
+    g_autofree char *tid = g_strdup_printf("%d", t->tid);
+    g_autofree char *comm = NULL;
+
+    if (t->hooked || t->tid == getpid()) {
+        return true;
+    }
+    comm = read_comm(t->owner ? "/proc" : "/proc/self/task", tid);
+    return !g_strcmp0(comm, t->name) && (!t->owner || is_kernel_thread(tid));
+}
+
+static void undo_placement(Thread *t, Undo *undo)
+{
+    if (undo->alive) {
+        nfv_sched_restore(t->tid, &undo->state);
+        t->real_time = undo->real_time;
+        g_free(t->error);
+        t->error = g_steal_pointer(&undo->error);
+    }
+}
+
+/*
+ * Place all threads.  If that fails for one of QEMU's own and @strict, undo it.
+ * Lock held.
+ */
+static bool place_all(bool strict, Error **errp)
+{
+    guint count = 0, i;
+    g_autofree void **tids =
+        g_hash_table_get_keys_as_array(nfv.threads, &count);
+    g_autofree Undo *undo = g_new0(Undo, count);
+    bool failed = false;
+
+    for (i = 0; i < count && !failed; i++) {
+        Thread *t = g_hash_table_lookup(nfv.threads, tids[i]);
+
+        if (!is_still_there(t) || nfv_sched_save(t->tid, &undo[i].state)) {
+            continue;
+        }
+        undo[i].alive = true;
+        undo[i].real_time = t->real_time;
+        undo[i].error = g_strdup(t->error);
+        t->fresh = false;
+        failed = place(t) && t->error && strict &&
+                 (t->hooked || t->role == NFV_ROLE_EMULATOR);
+        if (failed) {
+            error_setg(errp, "thread '%s' (%d) cannot be placed: %s", t->name,
+                       t->tid, t->error);
+        }
+    }
+    while (i--) {
+        if (failed) {
+            undo_placement(g_hash_table_lookup(nfv.threads, tids[i]), &undo[i]);
+        }
+        g_free(undo[i].error);
+    }
+    return !failed;
+}
+
+/* The plan in force keeps its claims; all others are given back.  Lock held. */
+static void settle_claims(void)
+{
+    g_autoptr(GArray) none = g_array_new(false, false, sizeof(unsigned));
+
+    nfv_claim_keep(nfv.plan ? nfv.plan->vcpu_cpus : none);
+    if (nfv.plan) {
+        claim_listed();
+    }
+}
+
+/* Takes @plan's place on success; all threads are as before on failure. */
+static bool replace_plan(NfvPlan *plan, Error **errp)
+{
+    NfvPlan *before = nfv.plan;
+    bool done;
+
     nfv.plan = plan;
-    nfv.host = g_steal_pointer(&host);
-    nfv.root = g_strdup(root);
-    nfv.shared = g_array_new(false, false, sizeof(unsigned));
-    claim_listed();
-    g_hash_table_iter_init(&iter, nfv.threads);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        place(value);
+    /* While the machine is being made, a thread is reported, no more. */
+    done = place_all(phase_check(PHASE_MACHINE_READY), errp);
+    nfv.plan = done ? nfv_plan_ref(plan) : before;
+    nfv.uring = done;
+    if (done) {
+        nfv_plan_unref(before);
     }
-    qemu_mutex_unlock(&nfv.lock);
+    return done;
+}
 
-    qemu_add_vm_change_state_handler(vm_state_changed, NULL);
-    qemu_thread_create(&thread, "nfv-sweep", sweeper, NULL,
-                       QEMU_THREAD_DETACHED);
+static NfvPlan *make_plan(const NfvConfig *config, const NfvHost *host,
+                          const NfvTopology *topology, Error **errp)
+{
+    g_autoptr(GArray) cpus =
+        choose_vcpu_cpus(config, host, topology, nfv.root, errp);
+    g_autoptr(NfvPlan) plan = NULL;
+
+    plan = cpus ? nfv_plan_make(config, cpus, host, topology, errp) : NULL;
+    if (plan && plan->refusal == NFV_REFUSAL_SANDBOX &&
+        phase_check(PHASE_MACHINE_READY)) {
+        error_setg(errp, "nfv-set-placement: %s", plan->refusal_what);
+        return NULL;
+    }
+    return g_steal_pointer(&plan);
+}
+
+void nfv_placement_prepare(void)
+{
+    sweep(true);
+}
+
+bool nfv_placement_start(const NfvConfig *config, const NfvHost *host,
+                         const NfvTopology *topology, const char *root,
+                         Error **errp)
+{
+    g_autoptr(NfvPlan) plan = NULL;
+    bool first = !nfv.plan, done;
+    Error *err = NULL; /* not @errp: it may end the process, with the lock */
+    QemuThread thread;
+
+    lock();
+    if (!nfv.root) {
+        nfv.root = g_strdup(root);
+        nfv.shared = g_array_new(false, false, sizeof(unsigned));
+    }
+    plan = make_plan(config, host, topology, &err);
+    done = plan && replace_plan(plan, &err);
+    settle_claims();
+    unlock();
+    if (!done) {
+        error_propagate(errp, err);
+        return false;
+    }
+    warn_refusal(plan);
+    trace_nfv_plan(plan->rt, plan->refusal);
+    if (first) {
+        if (!phase_check(PHASE_MACHINE_READY)) {
+            qemu_add_machine_init_done_notifier(&machine_ready_notifier);
+        }
+        qemu_add_vm_change_state_handler(vm_state_changed, NULL);
+        qemu_thread_create(&thread, "nfv-sweep", sweeper, NULL,
+                           QEMU_THREAD_DETACHED);
+    }
+    qemu_sem_post(&nfv.kick);
     return true;
 }
 
@@ -431,7 +631,7 @@ static void ask_kernel(NfvThreadState *s, NfvCpuSet *vcpus)
 /* Each snapshot shows the counts since the one before. */
 static void remember_counts(GPtrArray *threads)
 {
-    qemu_mutex_lock(&nfv.lock);
+    lock();
     for (int i = 0; i < threads->len; i++) {
         NfvThreadState *s = g_ptr_array_index(threads, i);
         Thread *t = g_hash_table_lookup(nfv.threads, GINT_TO_POINTER(s->tid));
@@ -444,7 +644,7 @@ static void remember_counts(GPtrArray *threads)
         t->has_shown = true;
         t->shown = s->counts;
     }
-    qemu_mutex_unlock(&nfv.lock);
+    unlock();
 }
 
 NfvSnapshot *nfv_placement_snapshot(void)
@@ -457,9 +657,8 @@ NfvSnapshot *nfv_placement_snapshot(void)
     snapshot->shared = g_array_new(false, false, sizeof(unsigned));
 
     sweep(true);
-    qemu_mutex_lock(&nfv.lock);
-    snapshot->plan = nfv.plan;
-    snapshot->host = nfv.host;
+    lock();
+    snapshot->plan = nfv.plan ? nfv_plan_ref(nfv.plan) : NULL;
     if (nfv.plan) {
         claim_listed();
         g_array_append_vals(snapshot->shared, nfv.shared->data,
@@ -479,7 +678,7 @@ NfvSnapshot *nfv_placement_snapshot(void)
             nfv.plan && nfv_plan_lookup(nfv.plan, t->role, t->vcpu, &s->wanted);
         g_ptr_array_add(snapshot->threads, s);
     }
-    qemu_mutex_unlock(&nfv.lock);
+    unlock();
 
     for (int i = 0; i < snapshot->threads->len; i++) {
         ask_kernel(g_ptr_array_index(snapshot->threads, i), &snapshot->vcpus);
@@ -496,18 +695,20 @@ void nfv_snapshot_free(NfvSnapshot *snapshot)
         g_ptr_array_unref(snapshot->threads);
         g_array_unref(snapshot->shared);
         nfv_facts_free(snapshot->facts);
+        nfv_plan_unref(snapshot->plan);
         g_free(snapshot);
     }
 }
 
-static void lock_for_fork(void)
+/* Also in a forked child, where the one that it has belongs to the parent. */
+static void init_lock(void)
 {
-    qemu_mutex_lock(&nfv.lock);
-}
+    pthread_mutexattr_t attr;
 
-static void unlock_after_fork(void)
-{
-    qemu_mutex_unlock(&nfv.lock);
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+    pthread_mutex_init(&nfv.lock, &attr);
+    pthread_mutexattr_destroy(&attr);
 }
 
 /*
@@ -517,9 +718,9 @@ static void unlock_after_fork(void)
  */
 static void __attribute__((constructor(101))) nfv_placement_init(void)
 {
-    qemu_mutex_init(&nfv.lock);
+    init_lock();
     qemu_sem_init(&nfv.kick, 0);
     nfv.threads = g_hash_table_new_full(NULL, NULL, NULL, thread_free);
-    pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+    pthread_atfork(lock, unlock, init_lock);
     qemu_thread_set_start_hook(thread_started);
 }

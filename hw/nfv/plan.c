@@ -52,16 +52,14 @@ static bool check_vcpu_cpus(const GArray *list, const NfvCpuSet *set,
         return false;
     }
     if (list->len < nfv_plan_cpus_needed(topology)) {
-        error_setg(errp,
-                   "vcpu-cpus: too few host CPUs (%s) for %u vCPUs",
-                   text, topology->cpus);
+        error_setg(errp, "vcpu-cpus: too few host CPUs (%s) for %u vCPUs", text,
+                   topology->cpus);
         error_append_hint(errp, "Give one host CPU for each vCPU, or lower "
                                 "-smp.\n");
         return false;
     }
     if (list->len > topology->max_cpus) {
-        error_setg(errp,
-                   "vcpu-cpus: too many host CPUs (%s): maxcpus is %u",
+        error_setg(errp, "vcpu-cpus: too many host CPUs (%s): maxcpus is %u",
                    text, topology->max_cpus);
         error_append_hint(errp, "Shorten the list, or raise maxcpus= of "
                                 "-smp.\n");
@@ -155,26 +153,32 @@ static bool set_rt_vcpus(NfvPlan *plan, const GArray *list, Error **errp)
     return true;
 }
 
+/* The highest that any thread gets. */
+static int highest_priority(const NfvPlan *plan)
+{
+    return MAX(plan->vcpu_priority,
+               MAX(plan->iothread_priority, plan->emulator_priority));
+}
+
 /* Real-time policies: in force, or why they are not. */
 static bool decide_rt(NfvPlan *plan, const NfvHost *host, Error **errp)
 {
     ERRP_GUARD();
-    NfvRefusal refusal = host->affinity ?:
-                             plan->rt_asked == ON_OFF_AUTO_OFF ?
-                             NFV_REFUSAL_NONE :
-                             host->fifo;
+    bool wanted = plan->rt_asked != ON_OFF_AUTO_OFF;
 
-    if (refusal && plan->rt_asked == ON_OFF_AUTO_ON) {
-        g_autofree char *remedy = NULL;
-        g_autofree char *what =
-            nfv_refusal_describe(host, refusal, plan->vcpu_priority, &remedy);
-
-        error_setg(errp, "rt=on: %s", what);
-        error_append_hint(errp, "Do this, or use rt=auto: %s.\n", remedy);
+    plan->refusal = host->affinity ?: wanted ? host->fifo : NFV_REFUSAL_NONE;
+    plan->rt = wanted && !plan->refusal;
+    if (!plan->refusal) {
+        return true;
+    }
+    plan->refusal_what = nfv_refusal_describe(
+        host, plan->refusal, highest_priority(plan), &plan->refusal_remedy);
+    if (plan->rt_asked == ON_OFF_AUTO_ON) {
+        error_setg(errp, "rt=on: %s", plan->refusal_what);
+        error_append_hint(errp, "Do this, or use rt=auto: %s.\n",
+                          plan->refusal_remedy);
         return false;
     }
-    plan->refusal = refusal;
-    plan->rt = !refusal && plan->rt_asked != ON_OFF_AUTO_OFF;
     return true;
 }
 
@@ -182,11 +186,12 @@ NfvPlan *nfv_plan_make(const NfvConfig *config, const GArray *vcpu_cpus,
                        const NfvHost *host, const NfvTopology *topology,
                        Error **errp)
 {
-    g_autoptr(NfvPlan) plan = g_new0(NfvPlan, 1);
+    g_autoptr(NfvPlan) plan = g_atomic_rc_box_new0(NfvPlan);
     NfvCpuSet vcpus, rest;
 
     plan->vcpu_cpus = g_array_new(false, false, sizeof(unsigned));
     g_array_append_vals(plan->vcpu_cpus, vcpu_cpus->data, vcpu_cpus->len);
+    plan->vcpu_auto = config->vcpu_auto;
     plan->max_cpus = topology->max_cpus;
     plan->single_thread = topology->single_thread;
     plan->rt_vcpus = bitmap_new(plan->max_cpus);
@@ -214,12 +219,25 @@ NfvPlan *nfv_plan_make(const NfvConfig *config, const GArray *vcpu_cpus,
     return g_steal_pointer(&plan);
 }
 
-void nfv_plan_free(NfvPlan *plan)
+static void plan_clear(void *opaque)
+{
+    NfvPlan *plan = opaque;
+
+    g_array_unref(plan->vcpu_cpus);
+    g_free(plan->rt_vcpus);
+    g_free(plan->refusal_what);
+    g_free(plan->refusal_remedy);
+}
+
+NfvPlan *nfv_plan_ref(NfvPlan *plan)
+{
+    return g_atomic_rc_box_acquire(plan);
+}
+
+void nfv_plan_unref(NfvPlan *plan)
 {
     if (plan) {
-        g_array_unref(plan->vcpu_cpus);
-        g_free(plan->rt_vcpus);
-        g_free(plan);
+        g_atomic_rc_box_release_full(plan, plan_clear);
     }
 }
 

@@ -199,11 +199,8 @@ static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
     const NfvPlan *plan = snapshot->plan;
 
     if (plan && plan->refusal) {
-        char *remedy,
-            *what = nfv_refusal_describe(snapshot->host, plan->refusal,
-                                         plan->vcpu_priority, &remedy);
-
-        add_problem(&tail, what, remedy);
+        add_problem(&tail, g_strdup(plan->refusal_what),
+                    g_strdup(plan->refusal_remedy));
     }
     /* A migration between two guests of one host is about to end that. */
     if (snapshot->shared->len && !runstate_check(RUN_STATE_INMIGRATE)) {

@@ -87,6 +87,32 @@ int nfv_sched_apply(int tid, const NfvWanted *wanted, const char **what)
     return cpus ?: policy;
 }
 
+int nfv_sched_save(int tid, NfvSchedState *state)
+{
+    struct sched_param param;
+
+    state->policy = sched_getscheduler(tid);
+    if (state->policy < 0 || sched_getparam(tid, &param) < 0) {
+        return -errno;
+    }
+    state->priority = param.sched_priority;
+    return nfv_sched_get_cpus(tid, &state->cpus);
+}
+
+int nfv_sched_restore(int tid, const NfvSchedState *state)
+{
+    struct sched_param param = { .sched_priority = state->priority };
+    int ret = nfv_sched_set_cpus(tid, &state->cpus);
+
+    /* Without CAP_SYS_NICE nothing can take the flag back. */
+    if (sched_setscheduler(tid, state->policy, &param) < 0 &&
+        sched_setscheduler(tid, state->policy | SCHED_RESET_ON_FORK, &param) <
+            0) {
+        return -errno;
+    }
+    return ret;
+}
+
 bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus,
                        int policy, int priority)
 {

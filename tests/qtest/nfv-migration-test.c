@@ -316,7 +316,7 @@ static void test_refuse_nfv(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
+    nfv_test_init(&argc, &argv);
     for (int i = 0; i < ARRAY_SIZE(variants); i++) {
         g_autofree char *path =
             g_strdup_printf("nfv/migration/%s", variants[i].name);

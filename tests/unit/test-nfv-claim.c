@@ -218,6 +218,54 @@ static void test_some_no_file(Fixture *f, gconstpointer unused)
     assert_claimed(f, 230, false);
 }
 
+/* Gives back what other tests claimed, too: they need it no more. */
+static void test_keep(Fixture *f, gconstpointer unused)
+{
+    g_autoptr(GArray) keep = cpu_list("241:8191:250");
+    g_autoptr(GArray) none = cpu_list("none");
+
+    g_assert_cmpint(claim(f, 0), ==, 1);
+    g_assert_cmpint(claim(f, 240), ==, 1);
+    g_assert_cmpint(claim(f, 241), ==, 1);
+    g_assert_cmpint(claim(f, 8191), ==, 1);
+
+    nfv_claim_keep(keep);
+    assert_claimed(f, 0, false);
+    assert_claimed(f, 240, false);
+    assert_claimed(f, 241, true);
+    assert_claimed(f, 8191, true);
+    /* It only gives back. */
+    assert_claimed(f, 250, false);
+
+    /* What was given back can be had again. */
+    g_assert_cmpint(claim(f, 240), ==, 1);
+    assert_claimed(f, 240, true);
+
+    nfv_claim_keep(none);
+    assert_claimed(f, 240, false);
+    assert_claimed(f, 241, false);
+    assert_claimed(f, 8191, false);
+    nfv_claim_keep(none);
+    assert_claimed(f, 241, false);
+}
+
+/* A claim that somebody else got in between is not given back by us. */
+static void test_keep_not_ours(Fixture *f, gconstpointer unused)
+{
+    g_autoptr(GArray) none = cpu_list("none");
+    int fd;
+
+    g_assert_cmpint(claim(f, 260), ==, 1);
+    nfv_claim_keep(none);
+    fd = lock_elsewhere(f, 260);
+    g_assert_cmpint(fd, >=, 0);
+    nfv_claim_keep(none);
+    assert_claimed(f, 260, true);
+    g_assert_cmpint(claim(f, 260), ==, 0);
+    close(fd);
+    assert_claimed(f, 260, false);
+}
+
 static void add(const char *name, void (*test)(Fixture *, gconstpointer))
 {
     g_autofree char *path = g_strconcat("/nfv/claim/", name, NULL);
@@ -238,5 +286,7 @@ int main(int argc, char **argv)
     add("some/too-few", test_some_too_few);
     add("some/none", test_some_none);
     add("some/no-file", test_some_no_file);
+    add("keep", test_keep);
+    add("keep/not-ours", test_keep_not_ours);
     return g_test_run();
 }

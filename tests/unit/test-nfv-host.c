@@ -5,10 +5,10 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <glib/gstdio.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include "nfv/cpus.h"
+#include "nfv/fakeroot.h"
 #include "nfv/restrict.h"
 #include "hw/nfv/host.h"
 #include "hw/nfv/sched.h"
@@ -164,48 +164,6 @@ static void test_describe_distinct(void)
 }
 
 /* Files of a host that is made up */
-
-typedef struct Fake {
-    char *root;
-} Fake;
-
-static void fake_new(Fake *fake)
-{
-    fake->root = g_dir_make_tmp("nfv-host-XXXXXX", NULL);
-    g_assert_nonnull(fake->root);
-}
-
-static void fake_write(Fake *fake, const char *path, const char *text)
-{
-    g_autofree char *full = g_strconcat(fake->root, path, NULL);
-    g_autofree char *dir = g_path_get_dirname(full);
-
-    g_assert_cmpint(g_mkdir_with_parents(dir, 0700), ==, 0);
-    g_assert_true(g_file_set_contents(full, text, -1, NULL));
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ?
-                              NULL :
-                              g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *inside = g_build_filename(path, name, NULL);
-
-        remove_tree(inside);
-    }
-    g_assert_cmpint(g_remove(path), ==, 0);
-}
-
-static void fake_free(Fake *fake)
-{
-    remove_tree(fake->root);
-    g_free(fake->root);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fake, fake_free)
 
 #define ONLINE "/sys/devices/system/cpu/online"
 #define ISOLATED "/sys/devices/system/cpu/isolated"

@@ -343,6 +343,30 @@ static void test_claimed(void)
     assert_cpu_set(&plan->housekeeping, "0-3");
 }
 
+/* A plan lives as long as one who uses it. */
+static void test_ref(void)
+{
+    g_autofree NfvHost *host = make_host(&(HostText)PLAIN("0-7"));
+    g_auto(NfvConfig) config = DEFAULT_CONFIG;
+    NfvTopology topology = VCPUS(2);
+    NfvPlan *plan;
+
+    host->fifo = NFV_REFUSAL_CAPABILITY;
+    config.vcpu_cpus = cpu_list("6:5");
+    plan =
+        nfv_plan_make(&config, config.vcpu_cpus, host, &topology, &error_abort);
+    for (int i = 0; i < 3; i++) {
+        g_assert_true(nfv_plan_ref(plan) == plan);
+    }
+    for (int i = 0; i < 3; i++) {
+        nfv_plan_unref(plan);
+        assert_cpu_list(plan->vcpu_cpus, "6,5");
+        assert_contains(plan->refusal_what, "CAP_SYS_NICE");
+    }
+    nfv_plan_unref(plan);
+    nfv_plan_unref(NULL);
+}
+
 static void test_cpus_needed(void)
 {
     g_assert_cmpuint(nfv_plan_cpus_needed(&(NfvTopology){ 1, 1 }), ==, 1);
@@ -352,6 +376,49 @@ static void test_cpus_needed(void)
 }
 
 /* Real-time: what was asked for against what the host refuses */
+
+/* The words are those for @plan's refusal, with the highest @priority. */
+static void assert_refusal_words(const NfvPlan *plan, const NfvHost *host,
+                                 int priority)
+{
+    g_autofree char *what = NULL;
+    g_autofree char *remedy = NULL;
+
+    if (plan->refusal) {
+        what = nfv_refusal_describe(host, plan->refusal, priority, &remedy);
+        g_assert_nonnull(what);
+        g_assert_nonnull(remedy);
+    }
+    g_assert_cmpstr(plan->refusal_what, ==, what);
+    g_assert_cmpstr(plan->refusal_remedy, ==, remedy);
+}
+
+/* They say the highest priority, whoever has it: that is what is refused. */
+static void test_rt_words(void)
+{
+    static const uint8_t priorities[][3] = { { 42, 0, 0 },
+                                             { 1, 42, 2 },
+                                             { 7, 41, 42 } };
+
+    for (int i = 0; i < ARRAY_SIZE(priorities); i++) {
+        g_autofree NfvHost *host = make_host(&(HostText)PLAIN("0-3"));
+        g_auto(NfvConfig) config = DEFAULT_CONFIG;
+        NfvTopology topology = VCPUS(1);
+        g_autoptr(NfvPlan) plan = NULL;
+
+        g_test_message("case %d", i);
+        host->fifo = NFV_REFUSAL_RLIMIT;
+        host->rtprio_limit = 5;
+        config.vcpu_priority = priorities[i][0];
+        config.iothread_priority = priorities[i][1];
+        config.emulator_priority = priorities[i][2];
+        config.vcpu_cpus = cpu_list("1");
+        plan = nfv_plan_make(&config, config.vcpu_cpus, host, &topology,
+                             &error_abort);
+        assert_refusal_words(plan, host, 42);
+        assert_contains(plan->refusal_remedy, "ulimit -r 42");
+    }
+}
 
 static void check_rt(OnOffAuto rt, NfvRefusal affinity, NfvRefusal fifo)
 {
@@ -389,6 +456,7 @@ static void check_rt(OnOffAuto rt, NfvRefusal affinity, NfvRefusal fifo)
      */
     g_assert_cmpint(plan->refusal, ==,
                     rt == ON_OFF_AUTO_OFF ? affinity : refusal);
+    assert_refusal_words(plan, host, 42);
     assert_cpu_set(&plan->housekeeping, "0,2-3");
 }
 
@@ -893,8 +961,10 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &plan_cases[i], test_plan);
     }
     g_test_add_func("/nfv/plan/claimed", test_claimed);
+    g_test_add_func("/nfv/plan/ref", test_ref);
     g_test_add_func("/nfv/plan/cpus-needed", test_cpus_needed);
     g_test_add_func("/nfv/plan/rt", test_rt);
+    g_test_add_func("/nfv/plan/rt/words", test_rt_words);
     g_test_add_func("/nfv/plan/rt/error-order", test_rt_error_order);
     g_test_add_func("/nfv/plan/candidates", test_candidates);
     g_test_add_func("/nfv/plan/candidates/extreme", test_candidates_extreme);

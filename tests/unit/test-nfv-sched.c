@@ -252,6 +252,7 @@ static void test_ordinary_unprivileged(void)
 static void test_ended(void)
 {
     NfvWanted wanted = { .policy = true };
+    NfvSchedState state;
     NfvCpuSet cpus;
     Idler idler;
     int policy, priority;
@@ -276,6 +277,9 @@ static void test_ended(void)
     g_assert_cmpint(nfv_sched_set_ordinary(idler.tid), ==, -ESRCH);
     g_assert_cmpint(nfv_sched_apply(idler.tid, &wanted, &what), ==, -ESRCH);
     g_assert_nonnull(what);
+    g_assert_cmpint(nfv_sched_save(idler.tid, &state), ==, -ESRCH);
+    g_assert_cmpint(nfv_sched_save(0, &state), ==, 0);
+    g_assert_cmpint(nfv_sched_restore(idler.tid, &state), ==, -ESRCH);
 }
 
 static void assert_applied(int tid, const NfvWanted *wanted)
@@ -415,6 +419,107 @@ static void test_apply_all_refused(void)
     }
 }
 
+/* That @tid has what is in @state, and the reset-on-fork flag, too. */
+static void assert_state(int tid, const NfvSchedState *state)
+{
+    NfvSchedState now;
+
+    memset(&now, 0xa5, sizeof(now));
+    g_assert_cmpint(nfv_sched_save(tid, &now), ==, 0);
+    g_assert_true(NFV_CPUSET_EQUAL(&now.cpus, &state->cpus));
+    g_assert_cmpint(now.policy, ==, state->policy);
+    g_assert_cmpint(now.priority, ==, state->priority);
+    /* What the kernel says, not only what is saved. */
+    g_assert_cmpint(sched_getscheduler(tid), ==, state->policy);
+}
+
+static void test_restore(void)
+{
+    static const int policies[] = { SCHED_OTHER, SCHED_BATCH, SCHED_IDLE };
+
+    for (int i = 0; i < ARRAY_SIZE(policies); i++) {
+        NfvSchedState before;
+        NfvCpuSet one;
+        Idler idler;
+
+        idler_start(&idler);
+        set_policy(idler.tid, policies[i], 0);
+        g_assert_cmpint(nfv_sched_save(idler.tid, &before), ==, 0);
+        g_assert_cmpint(before.policy, ==, policies[i]);
+        g_assert_cmpint(before.priority, ==, 0);
+
+        first_of(&one, &before.cpus);
+        g_assert_cmpint(nfv_sched_set_cpus(idler.tid, &one), ==, 0);
+        set_policy(idler.tid, policies[(i + 1) % 2], 0);
+        g_assert_cmpint(nfv_sched_restore(idler.tid, &before), ==, 0);
+        assert_state(idler.tid, &before);
+        idler_stop(&idler);
+    }
+}
+
+static void test_restore_fifo(void)
+{
+    static const struct {
+        int policy, priority;
+    } cases[] = {
+        { SCHED_OTHER, 0 },
+        { SCHED_FIFO, 3 },
+        { SCHED_FIFO | SCHED_RESET_ON_FORK, 1 },
+        { SCHED_RR, 2 },
+        { SCHED_RR | SCHED_RESET_ON_FORK, 3 },
+    };
+
+    if (skip_without_fifo()) {
+        return;
+    }
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        NfvWanted wanted = { .policy = true };
+        NfvSchedState before;
+        const char *what;
+        Idler idler;
+
+        g_test_message("case %d", i);
+        idler_start(&idler);
+        set_policy(idler.tid, cases[i].policy, cases[i].priority);
+        g_assert_cmpint(nfv_sched_save(idler.tid, &before), ==, 0);
+        g_assert_cmpint(before.policy, ==, cases[i].policy);
+        g_assert_cmpint(before.priority, ==, cases[i].priority);
+
+        /* Whatever a plan does to it. */
+        first_of(&wanted.cpus, &before.cpus);
+        for (wanted.priority = 0; wanted.priority <= 2; wanted.priority += 2) {
+            g_assert_cmpint(nfv_sched_apply(idler.tid, &wanted, &what), ==, 0);
+            g_assert_cmpint(nfv_sched_restore(idler.tid, &before), ==, 0);
+            assert_state(idler.tid, &before);
+        }
+        idler_stop(&idler);
+    }
+}
+
+/* What is refused does not keep the rest from being given back. */
+static void test_restore_refused(void)
+{
+    NfvSchedState before, wrong;
+    Idler idler;
+
+    idler_start(&idler);
+    g_assert_cmpint(nfv_sched_save(idler.tid, &before), ==, 0);
+
+    set_policy(idler.tid, SCHED_BATCH, 0);
+    wrong = before;
+    cpu_set(&wrong.cpus, "none");
+    g_assert_cmpint(nfv_sched_restore(idler.tid, &wrong), ==, -EINVAL);
+    assert_state(idler.tid, &before);
+
+    wrong = before;
+    first_of(&wrong.cpus, &before.cpus);
+    wrong.priority = 100;
+    g_assert_cmpint(nfv_sched_restore(idler.tid, &wrong), ==, -EINVAL);
+    wrong.priority = before.priority;
+    assert_state(idler.tid, &wrong);
+    idler_stop(&idler);
+}
+
 static void test_matches(void)
 {
     static const struct {
@@ -487,6 +592,9 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/sched/apply-fifo-without-cpus",
                     test_apply_fifo_without_cpus);
     g_test_add_func("/nfv/sched/apply-all-refused", test_apply_all_refused);
+    g_test_add_func("/nfv/sched/restore", test_restore);
+    g_test_add_func("/nfv/sched/restore-fifo", test_restore_fifo);
+    g_test_add_func("/nfv/sched/restore-refused", test_restore_refused);
     g_test_add_func("/nfv/sched/matches", test_matches);
     g_test_add_func("/nfv/sched/ordinary-unprivileged",
                     test_ordinary_unprivileged);

@@ -21,6 +21,9 @@
  */
 int nfv_claim(const char *root, unsigned cpu, char **path);
 
+/* Give back the claims on all CPUs that are not in @list (of unsigned). */
+void nfv_claim_keep(const GArray *list);
+
 /*
  * Claim the first @wanted of @candidates (of unsigned) that are free, but at
  * least @needed.  NULL and @errp set if that fails; the claims that this call

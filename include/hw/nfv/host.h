@@ -24,7 +24,7 @@ typedef struct NfvHost {
     NfvCpuSet online;
     /* what the kernel gives when all are asked for: the cpuset */
     NfvCpuSet granted;
-    NfvCpuSet inherited; /* what QEMU was started with */
+    NfvCpuSet inherited; /* the caller's: at start, what QEMU was given */
     NfvCpuSet isolated;  /* isolcpus= and isolated cpuset partitions */
     /* NUMA node of each host CPU; 0 where the kernel does not say */
     int16_t node[NFV_CPUS];

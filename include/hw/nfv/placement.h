@@ -12,14 +12,28 @@
 #include "hw/nfv/plan.h"
 
 /*
- * Put a plan for @config into force: all threads that exist are placed now,
- * each later one before its function runs (kernel threads and threads that QEMU
- * did not make: within a second). Main thread with the BQL, before the vCPUs
- * are made, at most once a process.  @root: as in nfv_host_read(); copied.
- * False and @errp set, and nothing placed, if the configuration cannot be met.
+ * Look for threads that no hook announces, the main thread among them, so that
+ * nfv_placement_start() finds them.  Walks /proc: not with the BQL once the
+ * machine runs.
  */
-bool nfv_placement_start(const NfvConfig *config, const NfvTopology *topology,
-                         const char *root, Error **errp);
+void nfv_placement_prepare(void);
+
+/*
+ * Put a plan for @config into force, on a @host as nfv_host_read() found it:
+ * all threads that exist are placed now, each later one before its function
+ * runs (kernel threads and threads that QEMU did not make: within a second).
+ * Replaces the plan that was in force.  @root: as in nfv_host_read(); copied.
+ * Main thread with the BQL; before the vCPUs are made, or at any time later.
+ * False and @errp set, and nothing changed, if the configuration cannot be met
+ * on this host, or if a thread of QEMU's cannot be placed by it while the
+ * machine runs.
+ */
+bool nfv_placement_start(const NfvConfig *config, const NfvHost *host,
+                         const NfvTopology *topology, const char *root,
+                         Error **errp);
+
+/* The priority to call nfv_host_read() with. */
+int nfv_config_priority(const NfvConfig *config);
 
 /*
  * Whether there is a host CPU for the vCPU with this @index; true without a
@@ -47,10 +61,7 @@ typedef struct NfvThreadState {
 typedef struct NfvSnapshot {
     /* of NfvThreadState, by role and then thread id */
     GPtrArray *threads;
-    /* NULL: none is in force.  Not owned; lives as long as the process. */
-    const NfvPlan *plan;
-    /* what the plan was made from; NULL without one */
-    const NfvHost *host;
+    NfvPlan *plan; /* NULL: none is in force */
     /* of unsigned: vCPU host CPUs that another nfv guest has claimed, too */
     GArray *shared;
     NfvCpuSet vcpus; /* where the vCPU threads may run now */

@@ -38,6 +38,7 @@ typedef struct NfvTopology {
 
 typedef struct NfvPlan {
     GArray *vcpu_cpus;       /* of unsigned, at most max_cpus long */
+    bool vcpu_auto;          /* chosen by QEMU */
     unsigned long *rt_vcpus; /* max_cpus bits */
     unsigned max_cpus;
     bool single_thread; /* see NfvTopology */
@@ -47,6 +48,7 @@ typedef struct NfvPlan {
     bool rt;
     /* why they are not, or NONE; SANDBOX also with rt=off: nothing is placed */
     NfvRefusal refusal;
+    char *refusal_what, *refusal_remedy; /* the same in words, or NULL */
     uint8_t vcpu_priority, iothread_priority, emulator_priority;
 } NfvPlan;
 
@@ -59,8 +61,11 @@ typedef struct NfvPlan {
 NfvPlan *nfv_plan_make(const NfvConfig *config, const GArray *vcpu_cpus,
                        const NfvHost *host, const NfvTopology *topology,
                        Error **errp);
-void nfv_plan_free(NfvPlan *plan);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(NfvPlan, nfv_plan_free)
+
+/* A plan is not changed once it is made, and counts its users, any thread. */
+NfvPlan *nfv_plan_ref(NfvPlan *plan);
+void nfv_plan_unref(NfvPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(NfvPlan, nfv_plan_unref)
 
 /* How many host CPUs @topology needs in vcpu-cpus. */
 unsigned nfv_plan_cpus_needed(const NfvTopology *topology);

@@ -43,6 +43,16 @@ int nfv_sched_set_ordinary(int tid);
  */
 int nfv_sched_apply(int tid, const NfvWanted *wanted, const char **what);
 
+/* What the kernel has for a thread, to be given back to it later. */
+typedef struct NfvSchedState {
+    NfvCpuSet cpus;
+    int policy; /* with flags */
+    int priority;
+} NfvSchedState;
+
+int nfv_sched_save(int tid, NfvSchedState *state);
+int nfv_sched_restore(int tid, const NfvSchedState *state);
+
 /* Whether the kernel's @cpus, @policy and @priority are what is @wanted. */
 bool nfv_sched_matches(const NfvWanted *wanted, const NfvCpuSet *cpus,
                        int policy, int priority);
