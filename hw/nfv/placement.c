@@ -7,7 +7,6 @@
 #include "qemu/osdep.h"
 #include <sched.h>
 #include "qapi/error.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/notify.h"
 #include "qemu/thread.h"
@@ -17,6 +16,7 @@
 #include "hw/nfv/claim.h"
 #include "hw/nfv/placement.h"
 #include "hw/nfv/role.h"
+#include "hw/nfv/tasks.h"
 #include "hw/nfv/uring.h"
 #include "trace.h"
 
@@ -38,7 +38,7 @@ typedef struct Thread {
     bool hooked;
     unsigned sweep; /* last sweep that saw it, if not hooked */
     bool fresh;     /* seen by one sweep only, and not placed yet */
-    int owner;      /* as in Found */
+    int owner;      /* as in NfvTask */
     char *error;
     bool real_time; /* by us */
     bool has_shown; /* a snapshot had @shown */
@@ -62,14 +62,6 @@ static struct {
     /* Not guarded: */
     QemuSemaphore kick; /* wakes the sweeper */
 } nfv;
-
-/* A thread that a walk through /proc came by. */
-typedef struct Found {
-    int tid;
-    char *comm;
-    NfvRole role;
-    int owner; /* whom a kernel thread works for; 0 for a task of ours */
-} Found;
 
 static void lock(void)
 {
@@ -171,97 +163,8 @@ static void thread_started(const char *name)
     }
 }
 
-static char *read_comm(const char *dir, const char *tid)
-{
-    g_autofree char *path = g_strdup_printf("%s/%s/comm", dir, tid);
-    char *comm;
-
-    if (!g_file_get_contents(path, &comm, NULL, NULL)) {
-        return NULL;
-    }
-    return g_strchomp(comm);
-}
-
-/* Nobody but the kernel can make a child of kthreadd, whose id is 2. */
-static bool is_kernel_thread(const char *tid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%s/stat", tid);
-    g_autofree char *stat = NULL;
-    const char *rest;
-    int ppid;
-
-    if (!g_file_get_contents(path, &stat, NULL, NULL)) {
-        return false;
-    }
-    rest = strrchr(stat, ')'); /* the end of the name; then " S PPID" */
-    return rest && sscanf(rest, ") %*c %d", &ppid) == 1 && ppid == 2;
-}
-
-static void found_clear(void *opaque)
-{
-    g_free(((Found *)opaque)->comm);
-}
-
-/*
- * The tasks of this process.  Without the lock: it takes its time.  False if
- * /proc cannot be read, as after -run-with chroot.
- */
-static bool find_in_process(GArray *found)
-{
-    g_autoptr(GDir) dir = g_dir_open("/proc/self/task", 0, NULL);
-    const char *entry;
-
-    while (dir && (entry = g_dir_read_name(dir))) {
-        Found f = { .role = NFV_ROLE_WORKER };
-        int owner;
-
-        if (qemu_strtoi(entry, NULL, 10, &f.tid)) {
-            continue;
-        }
-        f.comm = read_comm("/proc/self/task", entry);
-        if (!f.comm) {
-            continue;
-        }
-        if (f.tid == getpid()) {
-            f.role = NFV_ROLE_EMULATOR;
-            g_free(f.comm);
-            f.comm = g_strdup("main");
-        } else {
-            nfv_role_of_kernel_thread(f.comm, &f.role, &owner);
-        }
-        g_array_append_val(found, f);
-    }
-    return dir != NULL;
-}
-
-/*
- * Kernel threads that may work for this process, but are tasks of the kernel's
- * own.  Without the lock.
- */
-static bool find_on_host(GArray *found)
-{
-    g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
-    const char *entry;
-
-    while (dir && (entry = g_dir_read_name(dir))) {
-        Found f = { 0 };
-
-        if (!g_ascii_isdigit(*entry) || qemu_strtoi(entry, NULL, 10, &f.tid)) {
-            continue;
-        }
-        f.comm = read_comm("/proc", entry);
-        if (f.comm && nfv_role_of_kernel_thread(f.comm, &f.role, &f.owner) &&
-            is_kernel_thread(entry)) {
-            g_array_append_val(found, f);
-        } else {
-            g_free(f.comm);
-        }
-    }
-    return dir != NULL;
-}
-
 /* A thread that the hook may not have announced.  Lock held. */
-static void meet(const Found *f)
+static void meet(const NfvTask *f)
 {
     Thread *t = g_hash_table_lookup(nfv.threads, GINT_TO_POINTER(f->tid));
 
@@ -305,20 +208,15 @@ static gboolean is_gone(void *key, void *value, void *opaque)
 /* Look for threads that no hook announces.  Any thread, without the lock. */
 static void sweep(bool host)
 {
-    g_autoptr(GArray) found = g_array_new(false, false, sizeof(Found));
-
+    g_autoptr(GArray) found = nfv_tasks_new();
+    bool complete = nfv_tasks_find(found, host);
     NfvCpuSet housekeeping;
-    bool uring, complete;
+    bool uring;
 
-    g_array_set_clear_func(found, found_clear);
-    complete = find_in_process(found);
-    if (host) {
-        complete &= find_on_host(found);
-    }
     lock();
     nfv.sweeps++;
     for (unsigned i = 0; i < found->len; i++) {
-        meet(&g_array_index(found, Found, i));
+        meet(&g_array_index(found, NfvTask, i));
     }
     if (host && complete) {
         g_hash_table_foreach_remove(nfv.threads, is_gone, NULL);
@@ -438,14 +336,7 @@ typedef struct Undo {
 /* Its id may have been given to somebody else since it was met.  Lock held. */
 static bool is_still_there(const Thread *t)
 {
-    g_autofree char *tid = g_strdup_printf("%d", t->tid);
-    g_autofree char *comm = NULL;
-
-    if (t->hooked || t->tid == getpid()) {
-        return true;
-    }
-    comm = read_comm(t->owner ? "/proc" : "/proc/self/task", tid);
-    return !g_strcmp0(comm, t->name) && (!t->owner || is_kernel_thread(tid));
+    return t->hooked || nfv_task_is(t->tid, t->name, t->owner);
 }
 
 static void undo_placement(Thread *t, Undo *undo)
