@@ -16,7 +16,7 @@ from pathlib import Path
 
 MAX_PATCH = 40      # changed lines
 MAX_SERIES = 200
-MAX_FILES = 4       # upstream files of one patch
+MAX_FILES = 5       # upstream files of one patch
 TRAILERS = ('Needed-by', 'Upstream-Status', 'Drop-when')
 
 
