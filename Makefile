@@ -43,6 +43,7 @@ stock: configured
 # Tests that QEMU's build does not know.
 tree: configured
 	@[ -f build/nfv/build.ninja ] || $(MESON) setup build/nfv > /dev/null
+	+@ninja -C build/nfv --quiet
 
 # The real-time Linux guest, out of Debian packages; not where both of its files are given.
 guest: configured
