@@ -79,7 +79,18 @@ static void add_measured(NfvProblemList ***tail, const GPtrArray *threads)
         add(tail,
             g_strdup_printf("%s waited for I/O in %" PRIu64 " page faults %s",
                             s->name, newest(s)->major_faults, period(s)),
-            "lock the guest's memory: -overcommit mem-lock=on-fault");
+            "lock the guest's memory: mem-lock=on");
+    }
+}
+
+static void add_tuning(NfvProblemList ***tail, const NfvTuningList *list)
+{
+    for (; list; list = list->next) {
+        const NfvTuning *t = list->value;
+
+        if (t->state == NFV_TUNING_STATE_UNAVAILABLE && t->remedy) {
+            add(tail, g_strdup_printf("no %s: %s", t->name, t->why), t->remedy);
+        }
     }
 }
 
@@ -130,11 +141,13 @@ static void add_settings(NfvProblemList ***tail, const NfvFacts *facts,
 }
 
 NfvProblemList *nfv_disturbances(const NfvFacts *facts, const NfvCpuSet *vcpus,
-                                 const GPtrArray *threads)
+                                 const GPtrArray *threads,
+                                 const NfvTuningList *tuning)
 {
     NfvProblemList *head = NULL, **tail = &head;
 
     add_measured(&tail, threads);
+    add_tuning(&tail, tuning);
     add_settings(&tail, facts, vcpus);
     return head;
 }

@@ -8,12 +8,12 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include "qemu/cutils.h"
+#include "hw/nfv/capability.h"
 #include "hw/nfv/host.h"
 #include "hw/nfv/sched.h"
 #include "hw/nfv/sysfile.h"
 
-#define USER_INIT_INO 0xeffffffd /* of its user namespace, in every kernel */
-#define CAP_SYS_NICE_BIT 23      /* capabilities(7); part of the kernel's ABI */
+#define CAP_SYS_NICE_BIT 23 /* capabilities(7); part of the kernel's ABI */
 
 static bool rt_throttled(const char *root)
 {
@@ -23,26 +23,6 @@ static bool rt_throttled(const char *root)
         root, "/proc/sys/kernel/sched_rt_period_us", 1000000);
 
     return runtime >= 0 && runtime < period;
-}
-
-/* The scheduler asks for capabilities in the initial user namespace. */
-static bool in_initial_user_namespace(void)
-{
-    struct stat st;
-
-    return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == USER_INIT_INO;
-}
-
-static bool capable_sys_nice(void)
-{
-    g_autofree char *status = nfv_sysfile_text("", "/proc/thread-self/status");
-    const char *line = status ? strstr(status, "\nCapEff:") : NULL;
-    const char *end;
-    uint64_t caps;
-
-    return line && in_initial_user_namespace() &&
-           !qemu_strtou64(line + strlen("\nCapEff:\t"), &end, 16, &caps) &&
-           (caps & BIT_ULL(CAP_SYS_NICE_BIT));
 }
 
 static void read_nodes(const char *root, int16_t *node)
@@ -81,7 +61,7 @@ static void *attempt_thread(void *opaque)
     Attempt *a = opaque;
     NfvCpuSet all;
 
-    a->capable = capable_sys_nice();
+    a->capable = nfv_capable(CAP_SYS_NICE_BIT);
     bitmap_fill(all.bits, NFV_CPUS);
     a->affinity_errno = -nfv_sched_set_cpus(0, &all);
     if (nfv_sched_get_cpus(0, &a->granted) < 0) {

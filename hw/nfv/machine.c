@@ -19,14 +19,21 @@
 #include "hw/i386/pc.h"
 #include "hw/nfv/machine.h"
 #include "hw/nfv/placement.h"
+#include "hw/nfv/ram.h"
 #include "hw/nfv/settings.h"
 #include "hw/qdev-core.h"
+#include "system/system.h"
 #include "system/tcg.h"
 
 typedef struct NfvMachine {
     PCMachineState parent;
 
     NfvSettings settings;
+    NfvMemoryConfig memory;
+    NfvMemoryNeed need;
+    NfvMemoryHost *memory_host;
+    bool started; /* see start() */
+    Notifier ready;
     CoMutex changing;    /* one nfv-set-placement at a time */
     NfvCpuSet inherited; /* host CPUs that QEMU was started on */
     char *host_root;
@@ -36,6 +43,8 @@ typedef struct NfvMachineClass {
     PCMachineClass parent;
 
     void (*parent_init)(MachineState *ms);
+    bool (*parent_create_memdev)(MachineState *ms, const char *path,
+                                 Error **errp);
     void (*parent_pre_plug)(HotplugHandler *handler, DeviceState *dev,
                             Error **errp);
 } NfvMachineClass;
@@ -121,6 +130,38 @@ static void rt_set(Object *obj, Visitor *v, const char *name, void *opaque,
     }
 }
 
+static char *hugepages_get(Object *obj, Error **errp)
+{
+    return nfv_memory_format_hugepages(&nfv_of(obj)->memory);
+}
+
+static void hugepages_set(Object *obj, const char *value, Error **errp)
+{
+    if (check_settable("hugepages", errp)) {
+        nfv_memory_parse_hugepages(&nfv_of(obj)->memory, value, errp);
+    }
+}
+
+/* @opaque: offset of an OnOffAuto in NfvMemoryConfig */
+static OnOffAuto *memory_switch(Object *obj, void *opaque)
+{
+    return (void *)&nfv_of(obj)->memory + GPOINTER_TO_UINT(opaque);
+}
+
+static void memory_switch_get(Object *obj, Visitor *v, const char *name,
+                              void *opaque, Error **errp)
+{
+    visit_type_OnOffAuto(v, name, memory_switch(obj, opaque), errp);
+}
+
+static void memory_switch_set(Object *obj, Visitor *v, const char *name,
+                              void *opaque, Error **errp)
+{
+    if (check_settable(name, errp)) {
+        visit_type_OnOffAuto(v, name, memory_switch(obj, opaque), errp);
+    }
+}
+
 static char *host_root_get(Object *obj, Error **errp)
 {
     return g_strdup(nfv_of(obj)->host_root);
@@ -154,27 +195,87 @@ static NfvTopology topology_of(const MachineState *ms)
     return topology;
 }
 
+/* Where the vCPUs will run decides where the memory should be. */
+static void find_need(NfvMachine *m, const NfvHost *host)
+{
+    g_autoptr(NfvPlan) plan = nfv_placement_plan();
+
+    m->need.size = MACHINE(m)->ram_size;
+    m->need.pinned = plan && plan->refusal != NFV_REFUSAL_SANDBOX;
+    for (unsigned i = 0; m->need.pinned && i < plan->vcpu_cpus->len; i++) {
+        unsigned cpu = g_array_index(plan->vcpu_cpus, unsigned, i);
+        unsigned node = host->node[cpu];
+
+        if (node < NFV_NODES && test_bit(node, m->memory_host->nodes.bits)) {
+            set_bit(node, m->need.nodes.bits);
+        }
+    }
+}
+
+/* Before the memory is made, and for a machine without memory in its init. */
+static bool start(NfvMachine *m, Error **errp)
+{
+    ERRP_GUARD();
+    const NfvConfig *config = &m->settings.config;
+    NfvTopology topology = topology_of(MACHINE(m));
+    g_autofree NfvHost *host =
+        nfv_host_read(m->host_root, nfv_config_priority(config));
+
+    m->started = true;
+    nfv_sched_get_cpus(0, &m->inherited);
+    if (config->vcpu_cpus || config->vcpu_auto) {
+        nfv_placement_prepare();
+        if (!nfv_placement_start(config, host, &topology, m->host_root, errp)) {
+            return false;
+        }
+    } else if (config->needs_plan) {
+        error_setg(errp, "%s has no effect without vcpu-cpus",
+                   config->needs_plan);
+        error_append_hint(errp, "Say where the vCPUs run, for example "
+                                "vcpu-cpus=2-5, or vcpu-cpus=auto.\n");
+        return false;
+    }
+    m->memory_host = nfv_memory_host_read(m->host_root);
+    find_need(m, host);
+    return true;
+}
+
+static bool nfv_machine_create_memdev(MachineState *ms, const char *path,
+                                      Error **errp)
+{
+    NfvMachine *m = nfv_of(ms);
+    g_autoptr(NfvPlan) plan = NULL;
+
+    if (!start(m, errp)) {
+        return false;
+    }
+    if (path) {
+        /* -mem-path: the user's, as any backend that he gives. */
+        return nfv_class_of(ms)->parent_create_memdev(ms, path, errp);
+    }
+    plan = nfv_placement_plan();
+    return nfv_ram_create(ms, &m->memory, &m->need, m->memory_host, plan, errp);
+}
+
+/* All devices are there: a virtio-mem forbids to lock. */
+static void nfv_machine_ready(Notifier *notifier, void *data)
+{
+    NfvMachine *m = container_of(notifier, NfvMachine, ready);
+
+    nfv_ram_lock(&m->memory, &m->need, m->memory_host, &error_fatal);
+}
+
 static void nfv_machine_init(MachineState *ms)
 {
     NfvMachine *m = nfv_of(ms);
-    const NfvConfig *config = &m->settings.config;
-    NfvTopology topology = topology_of(ms);
 
-    nfv_sched_get_cpus(0, &m->inherited);
-    if (config->vcpu_cpus || config->vcpu_auto) {
-        g_autofree NfvHost *host =
-            nfv_host_read(m->host_root, nfv_config_priority(config));
-
-        nfv_placement_prepare();
-        nfv_placement_start(config, host, &topology, m->host_root,
-                            &error_fatal);
-    } else if (config->needs_plan) {
-        error_report("%s has no effect without vcpu-cpus", config->needs_plan);
-        error_printf("Say where the vCPUs run, for example vcpu-cpus=2-5, or "
-                     "vcpu-cpus=auto.\n");
-        exit(1);
+    if (!m->started) {
+        start(m, &error_fatal);
     }
     nfv_class_of(ms)->parent_init(ms);
+    nfv_ram_check_all(&m->memory, &error_fatal);
+    m->ready.notify = nfv_machine_ready;
+    qemu_add_machine_init_done_notifier(&m->ready);
 }
 
 /* Run time */
@@ -257,6 +358,9 @@ static void nfv_machine_pre_plug(HotplugHandler *handler, DeviceState *dev,
     if (!*errp && object_dynamic_cast(OBJECT(dev), TYPE_CPU)) {
         nfv_placement_check_vcpu(CPU(dev)->cpu_index, errp);
     }
+    if (!*errp) {
+        nfv_ram_check_device(&nfv_of(handler)->memory, dev, errp);
+    }
 }
 
 static void nfv_machine_instance_init(Object *obj)
@@ -278,6 +382,8 @@ static void nfv_machine_instance_init(Object *obj)
     pcms->fd_bootchk = false;
     x86ms->smm = ON_OFF_AUTO_OFF;
 
+    MACHINE(obj)->mem_merge = false;
+
     nfv_settings_init(&m->settings);
     qemu_co_mutex_init(&m->changing);
     m->host_root = g_strdup("");
@@ -288,11 +394,40 @@ static void nfv_machine_instance_finalize(Object *obj)
     NfvMachine *m = nfv_of(obj);
 
     nfv_settings_clear(&m->settings);
+    g_free(m->memory_host);
     g_free(m->host_root);
+}
+
+static void add_memory_switch(ObjectClass *oc, const char *name, size_t offset,
+                              const char *description)
+{
+    object_class_property_add(oc, name, "OnOffAuto", memory_switch_get,
+                              memory_switch_set, NULL,
+                              GUINT_TO_POINTER(offset));
+    object_class_property_set_description(oc, name, description);
+}
+
+static void add_memory_properties(ObjectClass *oc)
+{
+    object_class_property_add_str(oc, "hugepages", hugepages_get,
+                                  hugepages_set);
+    object_class_property_set_description(oc, "hugepages",
+                                          "Huge pages of hugetlbfs: auto where "
+                                          "enough are free, on fails where "
+                                          "they are not, 2M or 1G of that "
+                                          "size, off (default: auto)");
+    add_memory_switch(oc, "prealloc", offsetof(NfvMemoryConfig, prealloc),
+                      "Populate the guest's memory at start: auto with "
+                      "vcpu-cpus or huge pages, on, off (default: auto)");
+    add_memory_switch(oc, "mem-lock", offsetof(NfvMemoryConfig, lock),
+                      "Lock populated memory: auto with vcpu-cpus where the "
+                      "host allows it, on fails where it does not, off "
+                      "(default: auto)");
 }
 
 static void add_properties(ObjectClass *oc)
 {
+    add_memory_properties(oc);
     for (const NfvListSetting *l = nfv_list_settings; l->name; l++) {
         object_class_property_add(oc, l->name, "str", list_get, list_set, NULL,
                                   (void *)l);
@@ -334,6 +469,8 @@ static void nfv_machine_class_init(ObjectClass *oc, void *data)
 
     nmc->parent_init = mc->init;
     mc->init = nfv_machine_init;
+    nmc->parent_create_memdev = mc->create_default_memdev;
+    mc->create_default_memdev = nfv_machine_create_memdev;
     nmc->parent_pre_plug = hc->pre_plug;
     hc->pre_plug = nfv_machine_pre_plug;
 

@@ -472,6 +472,16 @@ bool nfv_placement_start(const NfvConfig *config, const NfvHost *host,
     return true;
 }
 
+NfvPlan *nfv_placement_plan(void)
+{
+    NfvPlan *plan;
+
+    lock();
+    plan = nfv.plan ? nfv_plan_ref(nfv.plan) : NULL;
+    unlock();
+    return plan;
+}
+
 bool nfv_placement_check_vcpu(int index, Error **errp)
 {
     ERRP_GUARD();

@@ -14,6 +14,7 @@
 #include "hw/nfv/disturb.h"
 #include "hw/nfv/machine.h"
 #include "hw/nfv/placement.h"
+#include "hw/nfv/ram.h"
 #include "hw/nfv/table.h"
 #include "monitor/monitor.h"
 #include "system/runstate.h"
@@ -94,6 +95,44 @@ static NfvHostInfo *host_info(const NfvFacts *facts)
     info->preemption = facts->preemption;
     info->clock_source = g_strdup(facts->clock_source);
     return info;
+}
+
+static uint16List *list_of_nodes(const NfvNodeSet *set)
+{
+    uint16List *head = NULL, **tail = &head;
+    unsigned node;
+
+    NFV_NODESET_FOREACH(node, set)
+    {
+        QAPI_LIST_APPEND(tail, node);
+    }
+    return head;
+}
+
+static NfvMemory *memory_info(const NfvRam *ram)
+{
+    NfvMemory *m = g_new0(NfvMemory, 1);
+    NfvNodeMemoryList **tail = &m->nodes;
+
+    m->id = g_strdup(ram->id);
+    m->size = ram->range.size;
+    m->page_size = ram->page_size;
+    m->share = ram->share;
+    m->populated = ram->range.populated;
+    m->huge = ram->range.huge;
+    m->locked = ram->range.locked;
+    m->has_bound_to = !NFV_NODESET_EMPTY(&ram->bound);
+    m->bound_to = list_of_nodes(&ram->bound);
+    for (unsigned node = 0; node < NFV_NODES; node++) {
+        if (ram->range.on_node[node]) {
+            NfvNodeMemory *on = g_new0(NfvNodeMemory, 1);
+
+            on->node = node;
+            on->size = ram->range.on_node[node];
+            QAPI_LIST_APPEND(tail, on);
+        }
+    }
+    return m;
 }
 
 static bool is_placed(const NfvThreadState *s)
@@ -241,11 +280,19 @@ static NfvProblemList *find_problems(const NfvSnapshot *snapshot)
     return head;
 }
 
+/* What is read in a thread of the pool, because it walks /proc. */
+typedef struct Reading {
+    NfvSnapshot *snapshot;
+    NfvRamList *ram;
+} Reading;
+
 /* BQL. */
-static NfvInfo *make_info(const char *machine, const NfvSnapshot *snapshot)
+static NfvInfo *make_info(const char *machine, const Reading *reading)
 {
+    const NfvSnapshot *snapshot = reading->snapshot;
     NfvInfo *info = g_new0(NfvInfo, 1);
     NfvThreadList **tail = &info->threads;
+    NfvMemoryList **memory = &info->memory;
 
     info->machine = g_strdup(machine);
     if (snapshot->plan) {
@@ -259,9 +306,13 @@ static NfvInfo *make_info(const char *machine, const NfvSnapshot *snapshot)
         }
     }
     info->host = host_info(snapshot->facts);
+    for (unsigned i = 0; i < reading->ram->count; i++) {
+        QAPI_LIST_APPEND(memory, memory_info(&reading->ram->ram[i]));
+    }
+    info->tuning = nfv_ram_tuning(reading->ram);
     info->problems = find_problems(snapshot);
-    info->disturbances =
-        nfv_disturbances(snapshot->facts, &snapshot->vcpus, snapshot->threads);
+    info->disturbances = nfv_disturbances(snapshot->facts, &snapshot->vcpus,
+                                          snapshot->threads, info->tuning);
     return info;
 }
 
@@ -278,23 +329,30 @@ static const char *machine_name(const char *command, Error **errp)
     return name;
 }
 
-static int take_snapshot(void *opaque)
+static int read_all(void *opaque)
 {
-    *(NfvSnapshot **)opaque = nfv_placement_snapshot();
+    Reading *reading = opaque;
+
+    reading->snapshot = nfv_placement_snapshot();
+    nfv_ram_read(reading->ram);
     return 0;
 }
 
 static NfvInfo *coroutine_fn query(const char *command, Error **errp)
 {
     const char *machine = machine_name(command, errp);
-    g_autoptr(NfvSnapshot) snapshot = NULL;
+    Reading reading = { 0 };
+    NfvInfo *info;
 
     if (!machine) {
         return NULL;
     }
-    /* In a thread of the pool, because it walks /proc. */
-    thread_pool_submit_co(take_snapshot, &snapshot);
-    return make_info(machine, snapshot);
+    reading.ram = nfv_ram_list();
+    thread_pool_submit_co(read_all, &reading);
+    info = make_info(machine, &reading);
+    nfv_snapshot_free(reading.snapshot);
+    nfv_ram_list_free(reading.ram);
+    return info;
 }
 
 NfvInfo *coroutine_fn qmp_query_nfv(Error **errp)

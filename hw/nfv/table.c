@@ -5,6 +5,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/units.h"
 #include "hw/nfv/cpulist.h"
 #include "hw/nfv/table.h"
 
@@ -49,6 +51,64 @@ static void append_plan(GString *text, const NfvPlanInfo *plan)
                            "housekeeping on %s; real-time: %s\n",
                            vcpus, iothread, housekeeping,
                            plan->rt_active ? "on" : rt);
+}
+
+/* Sizes in MiB, which is what -m counts in. */
+static void append_memory(GString *text, const NfvMemory *m)
+{
+    g_autofree char *page = size_to_str(m->page_size);
+
+    g_string_append_printf(text,
+                           "memory: %s %" PRIu64 " MiB in pages of %s%s: "
+                           "%" PRIu64 " populated, %" PRIu64 " in huge pages, "
+                           "%" PRIu64 " locked",
+                           m->id, m->size / MiB, page,
+                           m->share ? ", shared" : "", m->populated / MiB,
+                           m->huge / MiB, m->locked / MiB);
+    for (NfvNodeMemoryList *n = m->nodes; n; n = n->next) {
+        g_string_append_printf(text, ", %" PRIu64 " on node %u",
+                               n->value->size / MiB, n->value->node);
+    }
+    if (m->has_bound_to) {
+        g_autofree char *nodes = cpus_text(m->bound_to);
+
+        g_string_append_printf(text, "; bound to node %s", nodes);
+    }
+    g_string_append_c(text, '\n');
+}
+
+/* "tuning: hugepages=2 MiB, prealloc; off: mem-lock; unavailable: mem-bind" */
+static void append_tuning(GString *text, const NfvTuningList *list)
+{
+    static const char *const titles[] = {
+        [NFV_TUNING_STATE_APPLIED] = "tuning:",
+        [NFV_TUNING_STATE_OFF] = "; off:",
+        [NFV_TUNING_STATE_UNAVAILABLE] = "; unavailable:",
+    };
+    static const NfvTuningState order[] = {
+        NFV_TUNING_STATE_APPLIED,
+        NFV_TUNING_STATE_OFF,
+        NFV_TUNING_STATE_UNAVAILABLE,
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(order); i++) {
+        unsigned count = 0;
+
+        for (const NfvTuningList *l = list; l; l = l->next) {
+            const NfvTuning *t = l->value;
+
+            if (t->state != order[i]) {
+                continue;
+            }
+            g_string_append_printf(text, "%s %s%s%s",
+                                   count++ ? "," : titles[order[i]], t->name,
+                                   t->value ? "=" : "", t->value ?: "");
+        }
+        if (!count && order[i] == NFV_TUNING_STATE_APPLIED) {
+            g_string_append(text, "tuning: none applied");
+        }
+    }
+    g_string_append_c(text, '\n');
 }
 
 static void append_disturbances(GString *text, const NfvProblemList *list)
@@ -105,6 +165,12 @@ char *nfv_table(const NfvInfo *info)
         info->plan ? verdict : "no vcpu-cpus, so QEMU places no thread");
     if (info->plan) {
         append_plan(text, info->plan);
+    }
+    for (NfvMemoryList *m = info->memory; m; m = m->next) {
+        append_memory(text, m->value);
+    }
+    if (info->tuning) {
+        append_tuning(text, info->tuning);
     }
     append_disturbances(text, info->disturbances);
     g_string_append_printf(text, "%-10s %-20s %8s  %-12s %9s %9s %7s %5s\n",

@@ -35,6 +35,9 @@ bool nfv_placement_start(const NfvConfig *config, const NfvHost *host,
 /* The priority to call nfv_host_read() with. */
 int nfv_config_priority(const NfvConfig *config);
 
+/* The plan in force, for the caller to unref; NULL if there is none. */
+NfvPlan *nfv_placement_plan(void);
+
 /*
  * Whether there is a host CPU for the vCPU with this @index; true without a
  * plan.  BQL.
