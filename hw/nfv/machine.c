@@ -22,6 +22,7 @@
 #include "hw/nfv/ram.h"
 #include "hw/nfv/settings.h"
 #include "hw/qdev-core.h"
+#include "migration/nfv.h"
 #include "system/system.h"
 #include "system/tcg.h"
 
@@ -450,7 +451,14 @@ static void add_properties(ObjectClass *oc)
     object_class_property_set_description(oc, "x-host-root",
                                           "For tests: prefix of /sys, "
                                           "/proc/sys and /run/lock");
+    nfv_migration_add_machine_properties(oc);
 }
+
+/* A later version may have others. */
+static GlobalProperty nfv_defaults_10_0[] = {
+    { "migration", "vmstate", "on" },
+    { "migration", "vmdesc", "off" },
+};
 
 static void nfv_machine_class_init(ObjectClass *oc, void *data)
 {
@@ -466,6 +474,8 @@ static void nfv_machine_class_init(ObjectClass *oc, void *data)
     mc->default_nic = "virtio-net-pci";
     /* Each machine class starts with an empty array. */
     g_ptr_array_extend(mc->compat_props, parent->compat_props, NULL, NULL);
+    compat_props_add(mc->compat_props, nfv_defaults_10_0,
+                     ARRAY_SIZE(nfv_defaults_10_0));
 
     nmc->parent_init = mc->init;
     mc->init = nfv_machine_init;

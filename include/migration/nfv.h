@@ -1,0 +1,112 @@
+/*
+ * Accelerated migration: settings, what the peer can do, and what migration/
+ * calls
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_NFV_H
+#define MIGRATION_NFV_H
+
+#include "migration/vmstate.h"
+#include "qom/object.h"
+
+/* Settings */
+
+/*
+ * One switch a module, each a property of the migration object of the same
+ * name, with '-' for '_'.  By default each is such that QEMU is stock.
+ */
+typedef struct NfvMigrationSettings {
+    bool vmstate; /* save and load arrays of device state in bulk */
+    bool vmdesc;  /* describe the device state in JSON, as stock does */
+} NfvMigrationSettings;
+
+/*
+ * The settings in force; cheap, from any thread, never NULL.  They do not
+ * change while a migration runs in or out of this QEMU, so that both its ends
+ * and all its threads see one value; setting a property is refused then.
+ */
+const NfvMigrationSettings *nfv_migration_settings(void);
+
+/*
+ * Replace them.  Main thread with the BQL, and no migration runs; the
+ * properties are the way for everybody but them and unit tests.
+ */
+void nfv_migration_settings_set(const NfvMigrationSettings *settings);
+
+/*
+ * Add the properties to the class of the migration object.  In rising order of
+ * precedence their values come from the stock default, the machine type's
+ * compat_props, -M (below), -global.
+ */
+void nfv_migration_class_init(ObjectClass *oc);
+
+/*
+ * Add each property to the class of a machine, too, as "migration-NAME": the
+ * same value by another name.
+ */
+void nfv_migration_add_machine_properties(ObjectClass *oc);
+
+/* What the peer can do */
+
+/*
+ * What a QEMU can do with what it receives.  A bit is never given another
+ * meaning; the module that a bit belongs to is switched on where it is set.
+ */
+typedef enum NfvFeature {
+    NFV_FEATURE_VMSTATE = 1 << 0, /* loads device state in bulk */
+    NFV_FEATURE_MASK = 0xffff,
+} NfvFeature;
+
+typedef enum NfvPeer {
+    NFV_PEER_UNKNOWN, /* no return path, nothing switched on, or no answer yet
+                       */
+    NFV_PEER_STOCK,   /* or another version of this handshake */
+    NFV_PEER_NFV,
+} NfvPeer;
+
+/* The features of this QEMU: those of the modules that are switched on. */
+uint32_t nfv_migration_features(void);
+
+/*
+ * What the destination of the running migration is, and, if it is NFV, its
+ * *@features.  Waits at most @timeout_ms for its answer, which takes a round
+ * trip from the start of the migration; 0 does not wait.  Migration thread;
+ * with a timeout without the BQL, which the destination's answer does not need
+ * but the guest does.
+ */
+NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms);
+
+/* Called from migration/ */
+
+/* Source: the return path is open.  Migration thread, no BQL. */
+void nfv_handshake_start(QEMUFile *f);
+
+/*
+ * Source: a PONG has come.  True if it answers nfv_handshake_start(), and
+ * nobody else waits for it.  Return path thread.
+ */
+bool nfv_handshake_receive(uint32_t pong);
+
+/* Destination: the PONG for this @ping.  Thread that loads. */
+uint32_t nfv_handshake_answer(uint32_t ping);
+
+/*
+ * Save or load the next @n elements of the array @field.  Returns how many it
+ * did; the interpreter does the rest, one or more if there are any, and may
+ * then call again.  Loading also stops where the stream ends or may have a
+ * subsection, because the interpreter decides about those.
+ */
+int nfv_vmstate_save(QEMUFile *f, const VMStateField *field,
+                     const void *elements, int n);
+int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f, const VMStateField *field,
+                                        void *elements, int n);
+
+/*
+ * Source: put what a destination expects in place of the JSON description, if
+ * that was left out.  Thread that saves.
+ */
+void nfv_vmdesc_save(QEMUFile *f);
+
+#endif

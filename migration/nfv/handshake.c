@@ -1,0 +1,120 @@
+/*
+ * Handshake: what can the destination of this migration do?
+ *
+ * The source sends a PING whose value is a question.  Every QEMU answers a PING
+ * with a PONG: stock with the same value, ours with its features.  So a stock
+ * destination receives nothing that it does not know.
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/module.h"
+#include "qemu/thread.h"
+#include "migration/misc.h"
+#include "migration/nfv.h"
+#include "migration/savevm.h"
+#include "trace.h"
+
+/*
+ * "nfv" and the version of the handshake: another version is another question,
+ * to which a QEMU that does not know it answers as stock.  QEMU's own PINGs are
+ * small numbers.
+ */
+#define QUESTION 0x6e667601u
+
+/* "NF" and the features. */
+#define ANSWER 0x4e460000u
+
+/*
+ * About the last migration that left this QEMU.  @asked: only the migration
+ * thread.  @peer is published by the return path thread after @features; then
+ * it is not changed until the next migration, which has other threads.
+ */
+static bool asked;
+static NfvPeer peer;
+static uint32_t peer_features;
+static QemuSemaphore answered;
+
+void nfv_handshake_start(QEMUFile *f)
+{
+    uint32_t features = nfv_migration_features();
+
+    if (features) {
+        trace_nfv_handshake_start(features);
+        asked = true;
+        qemu_savevm_send_ping(f, QUESTION);
+    }
+}
+
+bool nfv_handshake_receive(uint32_t pong)
+{
+    bool is_answer = (pong & ~NFV_FEATURE_MASK) == ANSWER;
+
+    if (!is_answer && pong != QUESTION) {
+        return false;
+    }
+    if (qatomic_read(&peer) != NFV_PEER_UNKNOWN) {
+        return true; /* only a broken destination answers twice */
+    }
+    if (is_answer) {
+        peer_features = pong & NFV_FEATURE_MASK;
+        trace_nfv_handshake_peer_nfv(peer_features);
+    } else {
+        trace_nfv_handshake_peer_stock();
+    }
+    qatomic_store_release(&peer, is_answer ? NFV_PEER_NFV : NFV_PEER_STOCK);
+    qemu_sem_post(&answered);
+    return true;
+}
+
+uint32_t nfv_handshake_answer(uint32_t ping)
+{
+    uint32_t features = nfv_migration_features();
+
+    if (ping != QUESTION || !features) {
+        return ping;
+    }
+    trace_nfv_handshake_answer(features);
+    return ANSWER | features;
+}
+
+NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms)
+{
+    NfvPeer known;
+
+    if (asked && timeout_ms && !qemu_sem_timedwait(&answered, timeout_ms)) {
+        qemu_sem_post(&answered); /* for the next caller */
+    }
+    known = qatomic_load_acquire(&peer);
+    if (known == NFV_PEER_NFV) {
+        *features = peer_features;
+    }
+    return known;
+}
+
+/* Main thread, before the migration's threads are made. */
+static int handshake_reset(NotifierWithReturn *notifier, MigrationEvent *e,
+                           Error **errp)
+{
+    if (e->type == MIG_EVENT_PRECOPY_SETUP) {
+        asked = false;
+        qatomic_set(&peer, NFV_PEER_UNKNOWN);
+        while (!qemu_sem_timedwait(&answered, 0)) {
+            /* Nobody waited for the answer to an earlier migration. */
+        }
+    }
+    return 0;
+}
+
+static void handshake_register(void)
+{
+    static NotifierWithReturn notifiers[MIG_MODE__MAX];
+
+    qemu_sem_init(&answered, 0);
+    for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
+        migration_add_notifier_mode(&notifiers[mode], handshake_reset, mode);
+    }
+}
+migration_init(handshake_register);

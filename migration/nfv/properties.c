@@ -1,0 +1,161 @@
+/*
+ * The settings as properties of the migration object and of a machine
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-visit-migration.h"
+#include "qapi/string-output-visitor.h"
+#include "qapi/visitor.h"
+#include "hw/qdev-core.h"
+#include "migration/migration.h"
+#include "migration/nfv.h"
+#include "trace.h"
+
+#define MACHINE_PREFIX "migration-"
+
+typedef struct Setting {
+    const char *name, *type, *description;
+    size_t offset; /* in NfvMigrationSettings */
+    bool (*visit)(Visitor *v, const char *name, void *value, Error **errp);
+    uint32_t feature; /* that it stands for while it is on, or 0 */
+} Setting;
+
+static bool visit_switch(Visitor *v, const char *name, void *value,
+                         Error **errp)
+{
+    return visit_type_bool(v, name, value, errp);
+}
+
+#define SWITCH(property, field, bit, about)                     \
+    {                                                           \
+        .name = property, .type = "bool", .description = about, \
+        .offset = offsetof(NfvMigrationSettings, field),        \
+        .visit = visit_switch, .feature = bit,                  \
+    }
+
+static const Setting table[] = {
+    SWITCH("vmstate", vmstate, NFV_FEATURE_VMSTATE,
+           "Save and load arrays of device state in bulk; the stream stays "
+           "the same (default: off)"),
+    SWITCH("vmdesc", vmdesc, 0,
+           "Describe the device state in JSON at the end of the stream; off "
+           "leaves it out, where the stream is not kept (default: on)"),
+};
+
+uint32_t nfv_migration_features(void)
+{
+    const NfvMigrationSettings *settings = nfv_migration_settings();
+    uint32_t features = 0;
+
+    for (const Setting *s = table; s < table + ARRAY_SIZE(table); s++) {
+        if (s->feature && *(bool *)((char *)settings + s->offset)) {
+            features |= s->feature;
+        }
+    }
+    return features;
+}
+
+static bool get(const Setting *s, Visitor *v, const char *name,
+                const NfvMigrationSettings *from, Error **errp)
+{
+    NfvMigrationSettings copy = *from;
+
+    return s->visit(v, name, (char *)&copy + s->offset, errp);
+}
+
+/* The migration objects exist. */
+static bool check_idle(const char *name, Error **errp)
+{
+    MigrationStatus incoming = migration_incoming_get_current()->state;
+
+    if (migration_is_running() || (incoming != MIGRATION_STATUS_NONE &&
+                                   incoming != MIGRATION_STATUS_SETUP &&
+                                   incoming != MIGRATION_STATUS_COMPLETED &&
+                                   incoming != MIGRATION_STATUS_FAILED)) {
+        error_setg(errp,
+                   "%s cannot be changed while a migration runs; set it before "
+                   "or after",
+                   name);
+        return false;
+    }
+    return true;
+}
+
+/* The migration object */
+
+static void object_get_setting(Object *obj, Visitor *v, const char *name,
+                               void *opaque, Error **errp)
+{
+    get(opaque, v, name, nfv_migration_settings(), errp);
+}
+
+static void object_set_setting(Object *obj, Visitor *v, const char *name,
+                               void *opaque, Error **errp)
+{
+    const Setting *s = opaque;
+    NfvMigrationSettings next = *nfv_migration_settings();
+
+    if (!s->visit(v, name, (char *)&next + s->offset, errp)) {
+        return;
+    }
+    if (phase_check(PHASE_MACHINE_INITIALIZED)) {
+        /* Introspection makes other objects, with -global's values in them. */
+        if (obj != OBJECT(migrate_get_current()) || !check_idle(name, errp)) {
+            return;
+        }
+    }
+    nfv_migration_settings_set(&next);
+    trace_nfv_migration_set(name);
+}
+
+void nfv_migration_class_init(ObjectClass *oc)
+{
+    for (const Setting *s = table; s < table + ARRAY_SIZE(table); s++) {
+        object_class_property_add(oc, s->name, s->type, object_get_setting,
+                                  object_set_setting, NULL, (void *)s);
+        object_class_property_set_description(oc, s->name, s->description);
+    }
+}
+
+/* The machine */
+
+static void machine_set_setting(Object *obj, Visitor *v, const char *name,
+                                void *opaque, Error **errp)
+{
+    const Setting *s = opaque;
+    NfvMigrationSettings next = *nfv_migration_settings();
+
+    if (!s->visit(v, name, (char *)&next + s->offset, errp)) {
+        return;
+    }
+    if (phase_check(PHASE_LATE_BACKENDS_CREATED)) {
+        if (check_idle(name, errp)) {
+            nfv_migration_settings_set(&next);
+            trace_nfv_migration_set(name);
+        }
+    } else {
+        /* The object is made later: above compat_props, below -global. */
+        g_autofree char *value = NULL;
+        Visitor *text = string_output_visitor_new(false, &value);
+
+        if (get(s, text, name, &next, errp)) {
+            visit_complete(text, &value);
+            object_register_sugar_prop(TYPE_MIGRATION, s->name, value, false);
+        }
+        visit_free(text);
+    }
+}
+
+void nfv_migration_add_machine_properties(ObjectClass *oc)
+{
+    for (const Setting *s = table; s < table + ARRAY_SIZE(table); s++) {
+        g_autofree char *name = g_strconcat(MACHINE_PREFIX, s->name, NULL);
+
+        object_class_property_add(oc, name, s->type, object_get_setting,
+                                  machine_set_setting, NULL, (void *)s);
+        object_class_property_set_description(oc, name, s->description);
+    }
+}
