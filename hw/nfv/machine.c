@@ -458,6 +458,7 @@ static void add_properties(ObjectClass *oc)
 static GlobalProperty nfv_defaults_10_0[] = {
     { "migration", "vmstate", "on" },
     { "migration", "vmdesc", "off" },
+    { "migration", "popmap", "on" },
 };
 
 static void nfv_machine_class_init(ObjectClass *oc, void *data)

@@ -8,6 +8,7 @@
 #ifndef MIGRATION_NFV_H
 #define MIGRATION_NFV_H
 
+#include "exec/cpu-common.h"
 #include "migration/vmstate.h"
 #include "qom/object.h"
 
@@ -20,6 +21,7 @@
 typedef struct NfvMigrationSettings {
     bool vmstate; /* save and load arrays of device state in bulk */
     bool vmdesc;  /* describe the device state in JSON, as stock does */
+    bool popmap;  /* do not read or send pages that never held data */
 } NfvMigrationSettings;
 
 /*
@@ -56,6 +58,7 @@ void nfv_migration_add_machine_properties(ObjectClass *oc);
  */
 typedef enum NfvFeature {
     NFV_FEATURE_VMSTATE = 1 << 0, /* loads device state in bulk */
+    NFV_FEATURE_POPMAP = 1 << 1,  /* does without holes, given their list */
     NFV_FEATURE_MASK = 0xffff,
 } NfvFeature;
 
@@ -108,5 +111,53 @@ int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f, const VMStateField *field,
  * that was left out.  Thread that saves.
  */
 void nfv_vmdesc_save(QEMUFile *f);
+
+/* Populated map */
+
+/*
+ * Among the flags of the RAM sections: a list of holes follows.  Sent only to a
+ * destination that has NFV_FEATURE_POPMAP.
+ */
+#define NFV_RAM_SAVE_FLAG_HOLES 0x400
+
+/*
+ * Source: find the holes and leave them out, or remember them to be sent as
+ * zero without being read.  Within the first section of RAM, whose end holds
+ * back the multifd channels.  Dirty logging is on.  Migration thread, no BQL.
+ */
+void nfv_popmap_save(QEMUFile *f);
+
+/* Source: whether the page can be sent as zero without a look at it. */
+bool nfv_popmap_is_zero(RAMBlock *rb, ram_addr_t offset);
+
+/*
+ * Source: post-copy begins, and every page that is still dirty has been
+ * discarded on the destination.  Migration thread with the BQL, guest stopped.
+ */
+void nfv_popmap_postcopy(void);
+
+/*
+ * Source, in the recovery of post-copy: the dirty bitmap of @rb was made from
+ * what the destination has not received.  Return path thread.
+ */
+void nfv_popmap_recover(RAMBlock *rb);
+
+/* Destination: a migration comes in.  Thread that loads. */
+void nfv_popmap_load_setup(void);
+
+/*
+ * Destination: read the list; holes that are populated here become zero.  0, or
+ * negative after it reported the error.  Thread that loads.
+ */
+int nfv_popmap_load(QEMUFile *f);
+
+/*
+ * Destination in post-copy: whether the page at @offset is a hole, which the
+ * source will never send.  Any thread that RCU knows.
+ */
+bool nfv_popmap_is_absent(RAMBlock *rb, ram_addr_t offset);
+
+/* Destination: the source will send these pages.  Thread that loads. */
+void nfv_popmap_discard(RAMBlock *rb, ram_addr_t start, uint64_t length);
 
 #endif

@@ -43,6 +43,9 @@ static const Setting table[] = {
     SWITCH("vmdesc", vmdesc, 0,
            "Describe the device state in JSON at the end of the stream; off "
            "leaves it out, where the stream is not kept (default: on)"),
+    SWITCH("popmap", popmap, NFV_FEATURE_POPMAP,
+           "Do not read pages that never held data, and do not send them "
+           "where the destination has this on, too (default: off)"),
 };
 
 uint32_t nfv_migration_features(void)
