@@ -17,11 +17,13 @@
 #include "block/thread-pool.h"
 #include "hw/core/cpu.h"
 #include "hw/i386/pc.h"
+#include "hw/nfv/kvm.h"
 #include "hw/nfv/machine.h"
 #include "hw/nfv/placement.h"
 #include "hw/nfv/ram.h"
 #include "hw/nfv/settings.h"
 #include "hw/qdev-core.h"
+#include "hw/timer/i8254.h"
 #include "migration/nfv.h"
 #include "system/system.h"
 #include "system/tcg.h"
@@ -31,6 +33,7 @@ typedef struct NfvMachine {
 
     NfvSettings settings;
     NfvMemoryConfig memory;
+    NfvKvmConfig kvm;
     NfvMemoryNeed need;
     NfvMemoryHost *memory_host;
     bool started; /* see start() */
@@ -273,6 +276,7 @@ static void nfv_machine_init(MachineState *ms)
     if (!m->started) {
         start(m, &error_fatal);
     }
+    nfv_kvm_start(&m->kvm, &error_fatal);
     nfv_class_of(ms)->parent_init(ms);
     nfv_ram_check_all(&m->memory, &error_fatal);
     m->ready.notify = nfv_machine_ready;
@@ -459,6 +463,8 @@ static GlobalProperty nfv_defaults_10_0[] = {
     { "migration", "vmstate", "on" },
     { "migration", "vmdesc", "off" },
     { "migration", "popmap", "on" },
+    /* A burst of late ticks would interrupt the guest for nothing. */
+    { TYPE_KVM_I8254, "lost_tick_policy", "discard" },
 };
 
 static void nfv_machine_class_init(ObjectClass *oc, void *data)
@@ -486,6 +492,7 @@ static void nfv_machine_class_init(ObjectClass *oc, void *data)
     hc->pre_plug = nfv_machine_pre_plug;
 
     add_properties(oc);
+    nfv_kvm_add_properties(oc, offsetof(NfvMachine, kvm));
 }
 
 static const TypeInfo nfv_interface = {

@@ -12,6 +12,7 @@
 #include "block/thread-pool.h"
 #include "hw/boards.h"
 #include "hw/nfv/disturb.h"
+#include "hw/nfv/kvm.h"
 #include "hw/nfv/machine.h"
 #include "hw/nfv/placement.h"
 #include "hw/nfv/ram.h"
@@ -293,6 +294,7 @@ static NfvInfo *make_info(const char *machine, const Reading *reading)
     NfvInfo *info = g_new0(NfvInfo, 1);
     NfvThreadList **tail = &info->threads;
     NfvMemoryList **memory = &info->memory;
+    NfvTuningList **tuning;
 
     info->machine = g_strdup(machine);
     if (snapshot->plan) {
@@ -310,6 +312,12 @@ static NfvInfo *make_info(const char *machine, const Reading *reading)
         QAPI_LIST_APPEND(memory, memory_info(&reading->ram->ram[i]));
     }
     info->tuning = nfv_ram_tuning(reading->ram);
+    tuning = &info->tuning;
+    while (*tuning) {
+        tuning = &(*tuning)->next;
+    }
+    *tuning = nfv_kvm_tuning();
+    info->kvm = nfv_kvm_features();
     info->problems = find_problems(snapshot);
     info->disturbances = nfv_disturbances(snapshot->facts, &snapshot->vcpus,
                                           snapshot->threads, info->tuning);

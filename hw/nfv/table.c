@@ -111,6 +111,21 @@ static void append_tuning(GString *text, const NfvTuningList *list)
     g_string_append_c(text, '\n');
 }
 
+static void append_kvm(GString *text, const NfvKvmFeatures *f)
+{
+    g_string_append_printf(text, "KVM: irqchip %s, ",
+                           NfvIrqchip_str(f->irqchip));
+    if (f->dirty_ring) {
+        g_string_append_printf(text, "dirty ring of %" PRIu32, f->dirty_ring);
+    } else {
+        g_string_append_printf(text, "dirty bitmap cleared %s",
+                               f->dirty_log_manual ? "in parts" : "at once");
+    }
+    g_string_append_printf(text, "%s%s%s\n", f->x2apic ? ", x2apic" : "",
+                           f->kvm_hint_dedicated ? ", kvm-hint-dedicated" : "",
+                           f->kvm_poll_control ? ", kvm-poll-control" : "");
+}
+
 static void append_disturbances(GString *text, const NfvProblemList *list)
 {
     unsigned left = 0;
@@ -171,6 +186,9 @@ char *nfv_table(const NfvInfo *info)
     }
     if (info->tuning) {
         append_tuning(text, info->tuning);
+    }
+    if (info->kvm) {
+        append_kvm(text, info->kvm);
     }
     append_disturbances(text, info->disturbances);
     g_string_append_printf(text, "%-10s %-20s %8s  %-12s %9s %9s %7s %5s\n",

@@ -30,6 +30,8 @@ static const Default defaults[] = {
     { "housekeeping-cpus", "\"\"", NULL }, { "rt", "\"auto\"", NULL },
     { "vcpu-priority", "1", NULL },        { "iothread-priority", "0", NULL },
     { "emulator-priority", "0", NULL },
+    { "halt-poll-ns", "\"auto\"", NULL },
+    { "cpu-pm", "false", NULL },
 };
 
 static void check_property(QTestState *qts, const char *property,
@@ -219,6 +221,19 @@ static void test_query_machines(void)
     qtest_quit(qts);
 }
 
+static bool list_has(const QList *list, const QObject *value)
+{
+    const QListEntry *entry;
+
+    QLIST_FOREACH_ENTRY(list, entry) {
+        if (qobject_is_equal(qlist_entry_obj(entry), value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All of q35's, and in it none of nfv's own. */
 static void test_compat_props(void)
 {
     QTestState *qts = qtest_init("-M none");
@@ -226,11 +241,20 @@ static void test_compat_props(void)
                                      "'arguments': { 'compat-props': true } }");
     const QDict *nfv = find_machine(response, "pc-q35-nfv-10.0"),
                 *q35 = find_machine(response, "pc-q35-10.0");
-    QList *of_q35 = qdict_get_qlist((QDict *)q35, "compat-props");
+    QList *of_nfv = qdict_get_qlist((QDict *)nfv, "compat-props"),
+          *of_q35 = qdict_get_qlist((QDict *)q35, "compat-props");
+    QDict *pit = qdict_from_jsonf_nofail(
+        "{ 'qom-type': 'kvm-pit', 'property': 'lost_tick_policy', "
+        "'value': 'discard' }");
+    const QListEntry *entry;
 
     g_assert(!qlist_empty(of_q35));
-    g_assert_true(
-        qobject_is_equal(qdict_get(nfv, "compat-props"), QOBJECT(of_q35)));
+    QLIST_FOREACH_ENTRY(of_q35, entry) {
+        g_assert_true(list_has(of_nfv, qlist_entry_obj(entry)));
+    }
+    g_assert_true(list_has(of_nfv, QOBJECT(pit)));
+    g_assert_false(list_has(of_q35, QOBJECT(pit)));
+    qobject_unref(pit);
     qobject_unref(response);
     qtest_quit(qts);
 }

@@ -275,6 +275,29 @@ static void test_threads(void)
     assert_words(lines[6], "memory touch 4714 none deadline");
 }
 
+static void test_kvm(void)
+{
+    g_autoptr(NfvInfo) info = new_info();
+    NfvKvmFeatures *f = g_new0(NfvKvmFeatures, 1);
+    g_auto(GStrv) few = NULL, all = NULL;
+
+    info->kvm = f;
+    few = table_lines(info);
+    g_assert_cmpuint(g_strv_length(few), ==, 3);
+    g_assert_cmpstr(few[1], ==,
+                    "KVM: irqchip off, dirty bitmap cleared at once");
+    f->irqchip = NFV_IRQCHIP_SPLIT;
+    f->dirty_ring = 4096;
+    f->x2apic = true;
+    f->kvm_hint_dedicated = true;
+    f->kvm_poll_control = true;
+    all = table_lines(info);
+    g_assert_cmpstr(all[1], ==,
+                    "KVM: irqchip split, dirty ring of 4096, x2apic, "
+                    "kvm-hint-dedicated, kvm-poll-control");
+    assert_header(all[2]);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -283,5 +306,6 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/table/problems", test_problems);
     g_test_add_func("/nfv/table/disturbances", test_disturbances);
     g_test_add_func("/nfv/table/threads", test_threads);
+    g_test_add_func("/nfv/table/kvm", test_kvm);
     return g_test_run();
 }
