@@ -23,8 +23,9 @@
 #include "system/system.h"
 #include "trace.h"
 
-/* What was asked for, and why it is not in force.  BQL. */
+/* What was made and asked for, and why it is not in force.  BQL. */
 static struct {
+    const HostMemoryBackend *made; /* NULL: the user gave all of it */
     NfvMemoryConfig config;
     NfvMemoryNeed need;
     NfvNodeSet nodes; /* of the host */
@@ -117,7 +118,9 @@ static bool make_backend(MachineState *ms, const NfvMemoryTry *try,
         object_property_set_link(OBJECT(ms), "memory-backend", backend, errp);
     /* Its thread ends here. */
     object_property_set_link(backend, "prealloc-context", NULL, NULL);
-    if (!done) {
+    if (done) {
+        asked.made = MEMORY_BACKEND(backend);
+    } else {
         object_unparent(backend);
         forget_file(id);
     }
@@ -139,9 +142,9 @@ static char *describe_try(const NfvMemoryTry *try)
 static void note_failure(const NfvMemoryTry *failed, const NfvMemoryTry *next,
                          const char *reason)
 {
-    NfvShortfall *s = failed->page_size && !next->page_size ? &asked.hugepages :
-                      failed->bind && !next->bind           ? &asked.bind :
-                                                              &asked.prealloc;
+    NfvShortfall *s = failed->bind && !next->bind          ? &asked.bind :
+                      failed->page_size != next->page_size ? &asked.hugepages :
+                                                             &asked.prealloc;
 
     if (!s->why) {
         s->why = g_strdup(reason);
@@ -184,15 +187,6 @@ bool nfv_ram_create(MachineState *ms, const NfvMemoryConfig *config,
 }
 
 /* Check backends of the user's */
-
-static bool is_ours(const HostMemoryBackend *backend)
-{
-    MachineClass *mc = MACHINE_GET_CLASS(current_machine);
-
-    return !strcmp(object_get_canonical_path_component(OBJECT(backend)),
-                   mc->default_ram_id) &&
-           !backend->use_canonical_path;
-}
 
 static bool check_backend(const NfvMemoryConfig *config,
                           HostMemoryBackend *backend, Error **errp)
@@ -238,7 +232,7 @@ static int check_child(Object *child, void *opaque)
         (HostMemoryBackend *)object_dynamic_cast(child, TYPE_MEMORY_BACKEND);
 
     return backend && host_memory_backend_is_mapped(backend) &&
-           !is_ours(backend) &&
+           backend != asked.made &&
            !check_backend(check->config, backend, check->errp);
 }
 
@@ -253,8 +247,8 @@ bool nfv_ram_check_all(const NfvMemoryConfig *config, Error **errp)
 /* Lock */
 
 /*
- * With a limit, a thread that starts after -runas has dropped the capability
- * would fail for the lack of a stack.  CAP_SYS_RESOURCE lifts it.
+ * With a limit, a thread that starts after -run-with user= has dropped the
+ * capability would fail for the lack of a stack.  CAP_SYS_RESOURCE lifts it.
  */
 static bool lift_limit(void)
 {
@@ -340,7 +334,7 @@ static int list_child(Object *child, void *opaque)
     ram->page_size = host_memory_backend_pagesize(backend);
     ram->share = backend->share;
     ram->prealloc = backend->prealloc;
-    ram->ours = is_ours(backend);
+    ram->ours = backend == asked.made;
     if (backend->policy != HOST_MEM_POLICY_DEFAULT) {
         bitmap_copy(ram->bound.bits, backend->host_nodes, NFV_NODES);
     }
