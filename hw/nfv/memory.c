@@ -249,11 +249,12 @@ static void add_tries(NfvMemoryPlan *plan, const NfvMemoryConfig *config,
                       unsigned count, bool bind)
 {
     bool must_huge = config->hugepages == ON_OFF_AUTO_ON;
+    bool must_populate = config->prealloc == ON_OFF_AUTO_ON;
 
     for (unsigned i = 0; i < count; i++) {
         add_try(plan, sizes[i], bind, wants_prealloc(config, need, sizes[i]));
     }
-    if (!must_huge) {
+    if (!must_huge && !(must_populate && plan->prealloc.why)) {
         add_try(plan, 0, bind,
                 wants_prealloc(config, need, 0) && !plan->prealloc.why);
     }
@@ -273,14 +274,14 @@ static bool refuse(const char *property, const char *value,
 }
 
 static bool check_plan(const NfvMemoryPlan *plan, const NfvMemoryConfig *config,
-                       Error **errp)
+                       bool has_huge, Error **errp)
 {
     if (config->hugepages == ON_OFF_AUTO_ON && plan->hugepages.why) {
         g_autofree char *value = nfv_memory_format_hugepages(config);
 
         return refuse("hugepages", value, &plan->hugepages, errp);
     }
-    if (config->prealloc == ON_OFF_AUTO_ON && plan->prealloc.why) {
+    if (config->prealloc == ON_OFF_AUTO_ON && plan->prealloc.why && !has_huge) {
         return refuse("prealloc", "on", &plan->prealloc, errp);
     }
     return true;
@@ -295,11 +296,15 @@ NfvMemoryPlan *nfv_memory_plan(const NfvMemoryConfig *config,
     uint64_t sizes[NFV_POOLS];
     unsigned count = find_pools(config, need, host, sizes, &plan->hugepages);
 
-    /* Huge pages are set aside, and take nothing from what is available. */
-    if (!count && wants_prealloc(config, need, 0)) {
+    /*
+     * Huge pages are set aside, and take nothing from what is available; what
+     * is tried after them does.
+     */
+    if (config->hugepages != ON_OFF_AUTO_ON &&
+        wants_prealloc(config, need, 0)) {
         check_available(need, host, &plan->prealloc);
     }
-    if (!check_plan(plan, config, errp)) {
+    if (!check_plan(plan, config, count, errp)) {
         return NULL;
     }
     if (bind) {
