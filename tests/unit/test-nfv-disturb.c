@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qapi/util.h"
 #include "qemu/timer.h"
 #include "nfv/cpus.h"
 #include "hw/nfv/disturb.h"
@@ -14,6 +15,7 @@ typedef struct Fixture {
     NfvFacts facts;
     NfvCpuSet vcpus;
     GPtrArray *threads;
+    NfvTuningList *tuning;
 } Fixture;
 
 static void fixture_init(Fixture *f)
@@ -33,6 +35,7 @@ static void fixture_clear(Fixture *f)
 {
     g_free(f->facts.clock_source);
     g_ptr_array_unref(f->threads);
+    qapi_free_NfvTuningList(f->tuning);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fixture, fixture_clear)
@@ -65,7 +68,7 @@ static void assert_found(const Fixture *f, const char *const *whats,
                          const char *const *remedies)
 {
     g_autoptr(NfvProblemList) list =
-        nfv_disturbances(&f->facts, &f->vcpus, f->threads, NULL);
+        nfv_disturbances(&f->facts, &f->vcpus, f->threads, f->tuning);
     NfvProblemList *p = list;
 
     for (int i = 0; whats[i]; i++, p = p->next) {
@@ -105,6 +108,47 @@ static void test_quiet(void)
     add_thread(&f, "CPU 0/KVM");
     add_thread(&f, "CPU 1/KVM");
     assert_none(&f);
+}
+
+/* Tuning */
+
+static void add_tuning(Fixture *f, const char *name, NfvTuningState state,
+                       const char *why, const char *remedy)
+{
+    NfvTuning *t = g_new0(NfvTuning, 1);
+    NfvTuningList **tail = &f->tuning;
+
+    t->name = g_strdup(name);
+    t->state = state;
+    t->why = g_strdup(why);
+    t->remedy = g_strdup(remedy);
+    while (*tail) {
+        tail = &(*tail)->next;
+    }
+    QAPI_LIST_APPEND(tail, t);
+}
+
+/* Only what was wanted and is not there disturbs, in the order of the list. */
+static void test_tuning(void)
+{
+    static const char *const whats[] = { "no hugepages: none are free",
+                                         "no mem-lock: not allowed", NULL };
+    static const char *const remedies[] = { "echo 1 > x", "ulimit", NULL };
+    g_auto(Fixture) f;
+
+    fixture_init(&f);
+    add_tuning(&f, "prealloc", NFV_TUNING_STATE_APPLIED, NULL, NULL);
+    add_tuning(&f, "mem-bind", NFV_TUNING_STATE_OFF, "not asked", "ask");
+    assert_none(&f);
+    add_tuning(&f, "hugepages", NFV_TUNING_STATE_UNAVAILABLE, "none are free",
+               "echo 1 > x");
+    assert_one(&f, "no hugepages: none are free", "echo 1 > x");
+    add_tuning(&f, "mem-lock", NFV_TUNING_STATE_UNAVAILABLE, "not allowed",
+               "ulimit -l unlimited");
+    assert_found(&f, whats, remedies);
+    /* Nothing can be done about it. */
+    add_tuning(&f, "other", NFV_TUNING_STATE_UNAVAILABLE, "never", NULL);
+    assert_found(&f, whats, remedies);
 }
 
 /* Settings of the host, each alone */
@@ -314,18 +358,21 @@ static void test_not_measured(void)
     }
 }
 
-/* All at once: first what was measured, then settings. */
+/* All at once: first what was measured, then tuning, then settings. */
 static void test_order(void)
 {
-    static const char *const whats[] = {
-        "CPU 0/KVM waited 500000 us",   "CPU 0/KVM waited for I/O in 5 page",
-        "host CPU 2-3 of the vCPUs",    "host CPU 8 shares a core",
-        "preemption model 'voluntary'", "host CPU 2-3 has a periodic",
-        "clock source is 'hpet'",       NULL
-    };
+    static const char *const whats[] = { "CPU 0/KVM waited 500000 us",
+                                         "CPU 0/KVM waited for I/O in 5 page",
+                                         "no mem-lock: not allowed",
+                                         "host CPU 2-3 of the vCPUs",
+                                         "host CPU 8 shares a core",
+                                         "preemption model 'voluntary'",
+                                         "host CPU 2-3 has a periodic",
+                                         "clock source is 'hpet'",
+                                         NULL };
     static const char *const remedies[] = {
-        "cpuset",     "mem-lock",   "isolcpus=", "SMT",
-        "PREEMPT_RT", "nohz_full=", "TSC",       NULL
+        "cpuset",     "mem-lock",   "ulimit", "isolcpus=", "SMT",
+        "PREEMPT_RT", "nohz_full=", "TSC",    NULL
     };
     g_auto(Fixture) f;
     NfvThreadState *s;
@@ -336,6 +383,8 @@ static void test_order(void)
     cpu_set(&f.facts.siblings, "8");
     f.facts.preemption = NFV_PREEMPTION_VOLUNTARY;
     set_clock_source(&f, "hpet");
+    add_tuning(&f, "mem-lock", NFV_TUNING_STATE_UNAVAILABLE, "not allowed",
+               "ulimit -l unlimited");
     s = add_thread(&f, "CPU 0/KVM");
     s->counts.wait_ns = NANOSECONDS_PER_SECOND / 2;
     s->counts.major_faults = 5;
@@ -346,6 +395,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/nfv/disturb/quiet", test_quiet);
+    g_test_add_func("/nfv/disturb/tuning", test_tuning);
     g_test_add_func("/nfv/disturb/isolated", test_isolated);
     g_test_add_func("/nfv/disturb/nohz-full", test_nohz_full);
     g_test_add_func("/nfv/disturb/siblings", test_siblings);

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/util.h"
+#include "qemu/units.h"
 #include "nfv/cpus.h"
 #include "hw/nfv/table.h"
 
@@ -237,6 +238,107 @@ static void test_disturbances(void)
     }
 }
 
+/* Memory and tuning */
+
+static NfvMemory *add_memory(NfvInfo *info, const char *id, uint64_t size,
+                             uint64_t page_size)
+{
+    NfvMemory *m = g_new0(NfvMemory, 1);
+    NfvMemoryList **tail = &info->memory;
+
+    m->id = g_strdup(id);
+    m->size = size;
+    m->page_size = page_size;
+    while (*tail) {
+        tail = &(*tail)->next;
+    }
+    QAPI_LIST_APPEND(tail, m);
+    return m;
+}
+
+static void add_node(NfvMemory *m, unsigned node, uint64_t size)
+{
+    NfvNodeMemory *n = g_new0(NfvNodeMemory, 1);
+    NfvNodeMemoryList **tail = &m->nodes;
+
+    n->node = node;
+    n->size = size;
+    while (*tail) {
+        tail = &(*tail)->next;
+    }
+    QAPI_LIST_APPEND(tail, n);
+}
+
+static void test_memory(void)
+{
+    g_autoptr(NfvInfo) info = new_info();
+    g_auto(GStrv) lines = NULL;
+    NfvMemory *m = add_memory(info, "pc.ram", GiB, 2 * MiB);
+
+    m->share = true;
+    m->populated = m->huge = 512 * MiB;
+    m->locked = 256 * MiB;
+    m->has_bound_to = true;
+    m->bound_to = cpus16("0:2-3");
+    add_node(m, 0, 384 * MiB);
+    add_node(m, 3, 128 * MiB);
+    /* Another, of which nothing is populated */
+    add_memory(info, "dimm0", 128 * MiB, 4 * KiB);
+
+    lines = table_lines(info);
+    g_assert_cmpuint(g_strv_length(lines), ==, 4);
+    g_assert_cmpstr(lines[1], ==,
+                    "memory: pc.ram 1024 MiB in pages of 2 MiB, shared: 512 "
+                    "populated, 512 in huge pages, 256 locked, 384 on node 0, "
+                    "128 on node 3; bound to node 0,2-3");
+    g_assert_cmpstr(lines[2], ==,
+                    "memory: dimm0 128 MiB in pages of 4 KiB: 0 populated, 0 "
+                    "in huge pages, 0 locked");
+    assert_header(lines[3]);
+}
+
+static void test_tuning(void)
+{
+    enum {
+        a = NFV_TUNING_STATE_APPLIED,
+        o = NFV_TUNING_STATE_OFF,
+        u = NFV_TUNING_STATE_UNAVAILABLE,
+    };
+    static const struct {
+        NfvTuningState states[4];
+        unsigned count;
+        const char *text;
+    } cases[] = {
+        { { a, a, a, a }, 4, "tuning: t0=v0, t1, t2=v2, t3" },
+        { { a, o, u, a }, 4, "tuning: t0=v0, t3; off: t1; unavailable: t2=v2" },
+        { { u, u, o, o },
+          4,
+          "tuning: none applied; off: t2=v2, t3; unavailable: t0=v0, t1" },
+        { { o }, 1, "tuning: none applied; off: t0=v0" },
+        { { u }, 1, "tuning: none applied; unavailable: t0=v0" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_autoptr(NfvInfo) info = new_info();
+        NfvTuningList **tail = &info->tuning;
+        g_auto(GStrv) lines = NULL;
+
+        g_test_message("case %d", i);
+        for (int n = 0; n < cases[i].count; n++) {
+            NfvTuning *t = g_new0(NfvTuning, 1);
+
+            t->name = g_strdup_printf("t%d", n);
+            t->state = cases[i].states[n];
+            t->value = n % 2 ? NULL : g_strdup_printf("v%d", n);
+            QAPI_LIST_APPEND(tail, t);
+        }
+        lines = table_lines(info);
+        g_assert_cmpuint(g_strv_length(lines), ==, 3);
+        g_assert_cmpstr(lines[1], ==, cases[i].text);
+        assert_header(lines[2]);
+    }
+}
+
 static void test_threads(void)
 {
     g_autoptr(NfvInfo) info = new_info();
@@ -305,6 +407,8 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/table/plan", test_plan);
     g_test_add_func("/nfv/table/problems", test_problems);
     g_test_add_func("/nfv/table/disturbances", test_disturbances);
+    g_test_add_func("/nfv/table/memory", test_memory);
+    g_test_add_func("/nfv/table/tuning", test_tuning);
     g_test_add_func("/nfv/table/threads", test_threads);
     g_test_add_func("/nfv/table/kvm", test_kvm);
     return g_test_run();
