@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <glib/gstdio.h>
@@ -129,47 +130,86 @@ bool nfv_test_has_fifo(void)
  * As root, exec gives all capabilities unless SECBIT_NOROOT is set; else only
  * ambient ones survive it.
  */
-static int saved_securebits = -1;
+static int saved_securebits = -1, saved_capability, saved_resource;
 static bool saved_ambient;
 static struct rlimit saved_limit;
 
-bool nfv_test_drop_nice(unsigned limit)
-{
-    struct rlimit lowered;
-    int bits = prctl(PR_GET_SECUREBITS);
-
-    if (geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_SYS_NICE, 0, 0, 0) == 1 &&
-        prctl(PR_SET_SECUREBITS, bits | SECBIT_NOROOT) < 0) {
-        g_test_skip("cannot take CAP_SYS_NICE from QEMU: that needs "
-                    "CAP_SETPCAP");
-        return false;
-    }
-    saved_securebits = bits;
-    saved_ambient =
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_SYS_NICE, 0, 0) == 1;
-    if (saved_ambient) {
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, CAP_SYS_NICE, 0, 0);
-    }
-    getrlimit(RLIMIT_RTPRIO, &saved_limit);
-    lowered.rlim_cur = limit;
-    lowered.rlim_max = MAX(saved_limit.rlim_max, limit);
-    if (setrlimit(RLIMIT_RTPRIO, &lowered) < 0) {
-        g_test_skip("cannot raise RLIMIT_RTPRIO: that needs CAP_SYS_RESOURCE");
-        nfv_test_restore_nice();
-        return false;
-    }
-    return true;
-}
-
-void nfv_test_restore_nice(void)
+static void restore(void)
 {
     if (prctl(PR_GET_SECUREBITS) != saved_securebits) {
         g_assert_cmpint(prctl(PR_SET_SECUREBITS, saved_securebits), ==, 0);
     }
     if (saved_ambient) {
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_NICE, 0, 0);
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, saved_capability, 0, 0);
     }
-    g_assert_cmpint(setrlimit(RLIMIT_RTPRIO, &saved_limit), ==, 0);
+    g_assert_cmpint(setrlimit(saved_resource, &saved_limit), ==, 0);
+}
+
+static bool drop(int capability, int resource, rlim_t limit)
+{
+    struct rlimit lowered;
+    int bits = prctl(PR_GET_SECUREBITS);
+
+    if (geteuid() == 0 && prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1 &&
+        prctl(PR_SET_SECUREBITS, bits | SECBIT_NOROOT) < 0) {
+        g_test_skip("cannot take a capability from QEMU: that needs "
+                    "CAP_SETPCAP");
+        return false;
+    }
+    saved_securebits = bits;
+    saved_capability = capability;
+    saved_resource = resource;
+    saved_ambient =
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0) == 1;
+    if (saved_ambient) {
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, capability, 0, 0);
+    }
+    getrlimit(resource, &saved_limit);
+    lowered.rlim_cur = limit;
+    lowered.rlim_max = MAX(saved_limit.rlim_max, limit);
+    if (setrlimit(resource, &lowered) < 0) {
+        g_test_skip("cannot raise a resource limit: that needs "
+                    "CAP_SYS_RESOURCE");
+        restore();
+        return false;
+    }
+    return true;
+}
+
+bool nfv_test_drop_nice(unsigned limit)
+{
+    return drop(CAP_SYS_NICE, RLIMIT_RTPRIO, limit);
+}
+
+void nfv_test_restore_nice(void)
+{
+    restore();
+}
+
+bool nfv_test_drop_lock(size_t limit)
+{
+    return drop(CAP_IPC_LOCK, RLIMIT_MEMLOCK, limit);
+}
+
+void nfv_test_restore_lock(void)
+{
+    restore();
+}
+
+bool nfv_test_may_lock(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool locked = memory != MAP_FAILED && !mlock(memory, size);
+
+    if (memory != MAP_FAILED) {
+        munmap(memory, size);
+    }
+    if (!locked) {
+        g_test_skip("this test may not lock so much memory: no CAP_IPC_LOCK "
+                    "and a small RLIMIT_MEMLOCK");
+    }
+    return locked;
 }
 
 void nfv_test_root_write(const char *root, const char *file, const char *text)

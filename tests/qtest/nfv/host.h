@@ -49,6 +49,16 @@ bool nfv_test_drop_nice(unsigned limit);
 void nfv_test_restore_nice(void);
 
 /*
+ * The same for CAP_IPC_LOCK and RLIMIT_MEMLOCK, in bytes.  A hard limit that is
+ * higher stays.
+ */
+bool nfv_test_drop_lock(size_t limit);
+void nfv_test_restore_lock(void);
+
+/* False, and the test is skipped, where @size bytes cannot be locked. */
+bool nfv_test_may_lock(size_t size);
+
+/*
  * Fake host: a directory for x-host-root, with RT throttling off, no isolated
  * CPUs and the real online ones
  */
