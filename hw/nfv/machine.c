@@ -463,6 +463,8 @@ static GlobalProperty nfv_defaults_10_0[] = {
     { "migration", "vmstate", "on" },
     { "migration", "vmdesc", "off" },
     { "migration", "popmap", "on" },
+    { "migration", "policy", "on" },
+    { "migration", "heat", "on" },
     /* A burst of late ticks would interrupt the guest for nothing. */
     { TYPE_KVM_I8254, "lost_tick_policy", "discard" },
 };

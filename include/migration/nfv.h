@@ -10,6 +10,7 @@
 
 #include "exec/cpu-common.h"
 #include "migration/vmstate.h"
+#include "qapi/qapi-types-nfv.h"
 #include "qom/object.h"
 
 /* Settings */
@@ -22,6 +23,14 @@ typedef struct NfvMigrationSettings {
     bool vmstate; /* save and load arrays of device state in bulk */
     bool vmdesc;  /* describe the device state in JSON, as stock does */
     bool popmap;  /* do not read or send pages that never held data */
+    bool policy;  /* switch over by the contract */
+    bool heat;    /* hold back what the guest is writing to; needs policy */
+
+    /* The contract; with policy only. */
+    uint64_t max_downtime; /* ms that the guest may stand still; 0: none */
+    /* ms from the start until the guest runs on the destination; 0: none */
+    uint64_t deadline;
+    NfvOnDeadline on_deadline;
 } NfvMigrationSettings;
 
 /*
@@ -159,5 +168,37 @@ bool nfv_popmap_is_absent(RAMBlock *rb, ram_addr_t offset);
 
 /* Destination: the source will send these pages.  Thread that loads. */
 void nfv_popmap_discard(RAMBlock *rb, ram_addr_t start, uint64_t length);
+
+/* Heat */
+
+/*
+ * Source: the first round begins, and its dirty log was just synchronised.
+ * Migration thread, no BQL.
+ */
+void nfv_heat_start(void);
+
+/* Source: the log of @rb is about to be taken.  Migration thread. */
+void nfv_heat_sync(RAMBlock *rb);
+
+/*
+ * Source: the first dirty page at or after the dirty page @page and before
+ * @size that does not stay back; @size or more if there is none.
+ */
+unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
+                            unsigned long size);
+
+/* Policy */
+
+typedef enum NfvPolicyStep {
+    NFV_POLICY_STOCK,    /* decide as stock QEMU does */
+    NFV_POLICY_RESUME,   /* the step was made: look for errors, come again */
+    NFV_POLICY_COMPLETE, /* stop the guest */
+} NfvPolicyStep;
+
+/*
+ * Source: make one step of an active migration.  @may_switch: the destination
+ * has no objection.  Migration thread, no BQL.
+ */
+NfvPolicyStep nfv_policy_step(struct MigrationState *s, bool may_switch);
 
 #endif

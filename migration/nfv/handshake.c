@@ -15,6 +15,7 @@
 #include "migration/misc.h"
 #include "migration/nfv.h"
 #include "migration/savevm.h"
+#include "policy.h"
 #include "trace.h"
 
 /*
@@ -52,6 +53,9 @@ bool nfv_handshake_receive(uint32_t pong)
 {
     bool is_answer = (pong & ~NFV_FEATURE_MASK) == ANSWER;
 
+    if (nfv_policy_pong(pong)) {
+        return true;
+    }
     if (!is_answer && pong != QUESTION) {
         return false;
     }

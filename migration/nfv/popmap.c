@@ -27,6 +27,7 @@
 #include "system/runstate.h"
 #include "holelist.h"
 #include "holes.h"
+#include "policy.h"
 #include "trace.h"
 
 #define PEER_TIMEOUT_MS 1000
@@ -51,6 +52,9 @@ typedef struct HoleMap {
  */
 static HoleMap *source;
 static bool sent_as_zero;
+/* For the report. */
+static uint64_t holes_found; /* bytes */
+static bool holes_left_out;
 
 /*
  * Destination, where post-copy may follow: what the source will never send.
@@ -214,7 +218,7 @@ static void add_source_block(HoleMap *map, RAMBlock *rb, bool skip)
         .pages = rb->used_length >> qemu_target_page_bits(),
         .holes = find_holes(rb),
     };
-    uint64_t min_run = 1;
+    uint64_t min_run = 1, found;
 
     if (!b.holes) {
         trace_nfv_popmap_unknown(rb->idstr);
@@ -228,8 +232,9 @@ static void add_source_block(HoleMap *map, RAMBlock *rb, bool skip)
     drop_short_runs(&b, min_run);
     for_each_run(&b, b.holes, skip ? skip_run : clear_log_of_run);
     verify_block(&b, skip);
-    trace_nfv_popmap_found(rb->idstr, bitmap_count_one(b.holes, b.pages),
-                           b.pages);
+    found = bitmap_count_one(b.holes, b.pages);
+    trace_nfv_popmap_found(rb->idstr, found, b.pages);
+    qatomic_set(&holes_found, holes_found + (found << qemu_target_page_bits()));
     g_array_append_val(map->blocks, b);
 }
 
@@ -263,6 +268,8 @@ void nfv_popmap_save(QEMUFile *f)
     RAMBlock *rb;
     bool skip;
 
+    qatomic_set(&holes_found, 0);
+    qatomic_set(&holes_left_out, false);
     if (!nfv_migration_settings()->popmap || migrate_background_snapshot() ||
         migrate_colo()) {
         return;
@@ -279,9 +286,16 @@ void nfv_popmap_save(QEMUFile *f)
     if (skip) {
         put_list(f, map);
     }
-    sent_as_zero = !skip;
+    qatomic_set(&sent_as_zero, !skip);
+    qatomic_set(&holes_left_out, skip);
     map_publish(&source, map);
     trace_nfv_popmap_save(skip);
+}
+
+uint64_t nfv_popmap_holes(bool *left_out)
+{
+    *left_out = qatomic_read(&holes_left_out);
+    return qatomic_read(&holes_found);
 }
 
 bool nfv_popmap_is_zero(RAMBlock *rb, ram_addr_t offset)

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-visit-migration.h"
+#include "qapi/qapi-visit-nfv.h"
 #include "qapi/string-output-visitor.h"
 #include "qapi/visitor.h"
 #include "hw/qdev-core.h"
@@ -29,6 +30,33 @@ static bool visit_switch(Visitor *v, const char *name, void *value,
     return visit_type_bool(v, name, value, errp);
 }
 
+/* A contract of more than this is a mistake of units. */
+#define MS_MAX (24 * 3600 * 1000)
+
+static bool visit_ms(Visitor *v, const char *name, void *value, Error **errp)
+{
+    uint64_t ms = *(uint64_t *)value;
+
+    if (!visit_type_uint64(v, name, &ms, errp)) {
+        return false;
+    }
+    if (ms > MS_MAX) {
+        error_setg(errp,
+                   "%s=%" PRIu64 " is out of range; valid are 0 (none) to %d "
+                   "milliseconds",
+                   name, ms, MS_MAX);
+        return false;
+    }
+    *(uint64_t *)value = ms;
+    return true;
+}
+
+static bool visit_on_deadline(Visitor *v, const char *name, void *value,
+                              Error **errp)
+{
+    return visit_type_NfvOnDeadline(v, name, value, errp);
+}
+
 #define SWITCH(property, field, bit, about)                     \
     {                                                           \
         .name = property, .type = "bool", .description = about, \
@@ -46,6 +74,32 @@ static const Setting table[] = {
     SWITCH("popmap", popmap, NFV_FEATURE_POPMAP,
            "Do not read pages that never held data, and do not send them "
            "where the destination has this on, too (default: off)"),
+    SWITCH("policy", policy, 0,
+           "Switch over when the predicted stop fits the smaller of "
+           "max-downtime and downtime-limit, and keep the deadline (default: "
+           "off)"),
+    SWITCH("heat", heat, 0,
+           "Hold memory back from the first round that the guest is writing "
+           "to; needs policy (default: off)"),
+    { .name = "max-downtime",
+      .type = "uint64",
+      .description = "Milliseconds that the guest may stand still, or 0: "
+                     "downtime-limit alone counts (default: 0)",
+      .offset = offsetof(NfvMigrationSettings, max_downtime),
+      .visit = visit_ms },
+    { .name = "deadline",
+      .type = "uint64",
+      .description = "Milliseconds from the start of a migration until the "
+                     "guest runs on the destination, or 0 for none (default: "
+                     "0)",
+      .offset = offsetof(NfvMigrationSettings, deadline),
+      .visit = visit_ms },
+    { .name = "on-deadline",
+      .type = "NfvOnDeadline",
+      .description = "What to do at the deadline: continue, postcopy (if that "
+                     "capability is on), cancel (default: continue)",
+      .offset = offsetof(NfvMigrationSettings, on_deadline),
+      .visit = visit_on_deadline },
 };
 
 uint32_t nfv_migration_features(void)

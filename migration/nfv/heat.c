@@ -1,0 +1,173 @@
+/*
+ * Heat: memory that the guest is writing to stays back from the first round,
+ * which would send it in vain
+ *
+ * A page that is found dirty again before it was sent is hot.  Its dirty bit
+ * stays, so it is pending; only the search for the next page passes it by.
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/module.h"
+#include "qemu/rcu.h"
+#include "qemu/units.h"
+#include "exec/memory.h"
+#include "exec/ram_addr.h"
+#include "exec/ramblock.h"
+#include "exec/target_page.h"
+#include "migration/migration.h"
+#include "migration/misc.h"
+#include "migration/nfv.h"
+#include "migration/options.h"
+#include "migration/ram.h"
+#include "system/runstate.h"
+#include "heat.h"
+#include "trace.h"
+
+/* KVM holds its MMU lock while it clears the log of so much. */
+#define CLEAR_STEP (64 * MiB)
+
+typedef struct HotBlock {
+    RAMBlock *rb;
+    uint64_t pages;
+    unsigned long *hot; /* one bit a target page */
+} HotBlock;
+
+static GArray *blocks; /* of HotBlock; NULL: no page stays back */
+static uint64_t deferred;
+
+bool nfv_heat_active(void)
+{
+    return blocks != NULL;
+}
+
+uint64_t nfv_heat_deferred(void)
+{
+    return qatomic_read(&deferred);
+}
+
+static HotBlock *find(const RAMBlock *rb)
+{
+    for (guint i = 0; i < blocks->len; i++) {
+        HotBlock *b = &g_array_index(blocks, HotBlock, i);
+
+        if (b->rb == rb) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+/* KVM's log begins with all pages dirty, which says nothing of the guest. */
+static void clear_log(RAMBlock *rb)
+{
+    for (uint64_t at = 0; at < rb->used_length; at += CLEAR_STEP) {
+        memory_region_clear_dirty_bitmap(rb->mr, at,
+                                         MIN(CLEAR_STEP, rb->used_length - at));
+    }
+}
+
+void nfv_heat_start(void)
+{
+    RAMBlock *rb;
+
+    nfv_heat_release();
+    qatomic_set(&deferred, 0);
+    if (!nfv_migration_settings()->heat || !nfv_migration_settings()->policy ||
+        migrate_background_snapshot() || migrate_colo() ||
+        migrate_mapped_ram() ||
+        !migrate_get_current()->migration_thread_running) {
+        return; /* savevm has no policy that would release it */
+    }
+    blocks = g_array_new(false, false, sizeof(HotBlock));
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb)
+    {
+        HotBlock b = {
+            .rb = rb,
+            .pages = rb->used_length >> qemu_target_page_bits(),
+        };
+
+        b.hot = bitmap_new(b.pages);
+        clear_log(rb);
+        g_array_append_val(blocks, b);
+    }
+}
+
+void nfv_heat_release(void)
+{
+    uint64_t pages = 0;
+
+    if (!blocks) {
+        return;
+    }
+    for (guint i = 0; i < blocks->len; i++) {
+        HotBlock *b = &g_array_index(blocks, HotBlock, i);
+
+        pages += bitmap_count_one(b->hot, b->pages);
+        g_free(b->hot);
+    }
+    g_array_unref(blocks);
+    blocks = NULL;
+    qatomic_set(&deferred, pages << qemu_target_page_bits());
+    trace_nfv_heat_release(pages);
+}
+
+/* Words of the global log of dirty memory, which RAM blocks share. */
+static unsigned long log_word(DirtyMemoryBlocks *log, unsigned long page)
+{
+    unsigned long *words = log->blocks[page / DIRTY_MEMORY_BLOCK_SIZE];
+
+    return qatomic_read(&words[BIT_WORD(page % DIRTY_MEMORY_BLOCK_SIZE)]);
+}
+
+void nfv_heat_sync(RAMBlock *rb)
+{
+    unsigned long first = rb->offset >> qemu_target_page_bits();
+    DirtyMemoryBlocks *log;
+    HotBlock *b;
+
+    /* Words of both bitmaps must match; small blocks are not worth more. */
+    if (!blocks || first % BITS_PER_LONG || !(b = find(rb)) ||
+        b->pages % BITS_PER_LONG) {
+        return;
+    }
+    log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);
+    for (uint64_t page = 0; page < b->pages; page += BITS_PER_LONG) {
+        b->hot[BIT_WORD(page)] |= log_word(log, first + page);
+    }
+}
+
+unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
+                            unsigned long size)
+{
+    /* Once the guest stands still, all must go. */
+    HotBlock *b = blocks && runstate_is_running() ? find(rb) : NULL;
+
+    while (b && page < size && page < b->pages && test_bit(page, b->hot)) {
+        page = find_next_bit(rb->bmap, size, page + 1);
+    }
+    return page;
+}
+
+/* The last round takes all. */
+static int heat_notify(NotifierWithReturn *notifier, void *data, Error **errp)
+{
+    PrecopyNotifyData *notify = data;
+
+    if (notify->reason == PRECOPY_NOTIFY_COMPLETE ||
+        notify->reason == PRECOPY_NOTIFY_CLEANUP) {
+        nfv_heat_release();
+    }
+    return 0;
+}
+
+static void heat_register(void)
+{
+    static NotifierWithReturn notifier = { .notify = heat_notify };
+
+    precopy_add_notifier(&notifier);
+}
+migration_init(heat_register);
