@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make the test guest, vmlinuz and initrd.gz, out of Debian's packages. usage: build.sh OUTDIR
-# A PREEMPT_RT kernel, busybox, cyclictest with its libraries, our init and workset; the host gets none of it installed.
+# A PREEMPT_RT kernel, busybox, cyclictest with its libraries, our init, workset and beat; the host gets none of it installed.
 #
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -32,7 +32,7 @@ if [ ! -d "$debs" ]; then
 fi
 
 # 2. nothing to do?
-stamp=$({ ls "$debs"; cat "$src/build.sh" "$src/init" "$src/workset.c"; } | sha256sum)
+stamp=$({ ls "$debs"; cat "$src/build.sh" "$src/init" "$src"/*.c; } | sha256sum)
 if [ -s "$out/vmlinuz" ] && [ -s "$out/initrd.gz" ] && [ "$(cat "$out/stamp" 2> /dev/null)" = "$stamp" ]; then
     exit 0
 fi
@@ -62,8 +62,10 @@ done
     cp -L libc.so.6 ld-linux-x86-64.so.2 libnuma.so.1 "$root/lib"
 )
 install -m 755 "$src/init" "$root/init"
-${CC:-cc} -O2 -Wall -static -s -o "$root/bin/workset" "$src/workset.c" ||
-    die "cannot compile guest/workset.c statically: install libc6-dev"
+for program in workset beat; do
+    ${CC:-cc} -O2 -Wall -static -s -o "$root/bin/$program" "$src/$program.c" ||
+        die "cannot compile guest/$program.c statically: install libc6-dev"
+done
 ln -s lib "$root/lib64"
 for applet in $applets; do
     ln -s busybox "$root/bin/$applet"
