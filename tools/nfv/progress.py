@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 import os
+import shutil
 import signal
 import sys
 import time
@@ -55,7 +56,8 @@ class Progress:
             raise Stopped(self.signal)
         now = time.monotonic()
         if self.step_name and self.live:
-            line = f'{self.step_name} ... {now - self.began:.0f} s'
+            # A line that wraps could not be overwritten.
+            line = f'{self.step_name} ... {now - self.began:.0f} s'[-(shutil.get_terminal_size().columns - 1):]
             if line != self.shown:
                 sys.stdout.write(f'\r\033[K{line}')
                 sys.stdout.flush()

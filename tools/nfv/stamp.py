@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 
 # What QEMU's "log" trace backend writes under -msg timestamp=on: PID@SECONDS.MICROSECONDS:EVENT ARGUMENTS
-STAMP = re.compile(r'^\d+@(\d+)\.(\d{6}):vmstate_downtime_checkpoint (\S+)')
+STAMP = re.compile(r'^\d+@(\d+)\.(\d{6}):vmstate_downtime_checkpoint (\S+)', re.MULTILINE)
+BEGUN = re.compile(r'^\d+@(\d+)\.(\d{6}):migrate_set_state new state setup$', re.MULTILINE)
 
 STOPPED = ('src-downtime-start',)
 STARTED = ('dst-precopy-bh-vm-started', 'dst-postcopy-bh-vm-started')
@@ -15,14 +16,30 @@ STARTED = ('dst-precopy-bh-vm-started', 'dst-postcopy-bh-vm-started')
 
 def checkpoints(log: str) -> dict[str, int]:
     """Each checkpoint's time in microseconds; the last one where one came several times."""
-    found = (STAMP.match(line) for line in log.splitlines())
-    return {stamp[3]: int(stamp[1]) * 1000000 + int(stamp[2]) for stamp in found if stamp}
+    return {name: int(seconds) * 1000000 + int(us) for seconds, us, name in STAMP.findall(log)}
+
+
+def begun(log: str) -> int:
+    """When the source began its (last) migration, in microseconds."""
+    found = BEGUN.findall(log)
+    if not found:
+        raise ValueError('no beginning of a migration in the source\'s trace log')
+    return int(found[-1][0]) * 1000000 + int(found[-1][1])
+
+
+def started(log: str) -> int:
+    """When the destination started the guest, in microseconds."""
+    return _last(log, STARTED, 'destination')
+
+
+def _last(log: str, names: tuple[str, ...], end: str) -> int:
+    times = [time for name, time in checkpoints(log).items() if name in names]
+    if not times:
+        raise ValueError(f'no checkpoint of the {end} in its trace log')
+    return max(times)
 
 
 def downtime_us(source: str, destination: str) -> int:
     """From the source's stop to the destination's start, out of both ends' logs."""
-    stopped = [time for name, time in checkpoints(source).items() if name in STOPPED]
-    started = [time for name, time in checkpoints(destination).items() if name in STARTED]
-    if not stopped or not started:
-        raise ValueError(f'no checkpoint of the {"destination" if stopped else "source"} in its trace log')
-    return max(started) - max(stopped)
+    stopped = _last(source, STOPPED, 'source')
+    return started(destination) - stopped

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 import select
 import socket
 import subprocess
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Collection, Sequence
 
 from qemu.qmp import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
@@ -19,6 +20,7 @@ from . import answer
 from .progress import Failure, Progress
 
 TAIL_LINES = 12
+DOWNTIME_TRACE = ('vmstate_downtime_checkpoint',)
 
 
 class Vm:
@@ -35,21 +37,25 @@ class Vm:
         self.lines: list[str] = []
         self.partial = b''
 
-    def start(self, command: list[str], timeout: float) -> None:
-        """Returns when QEMU answers QMP."""
+    def start(self, command: list[str], timeout: float, traces: Sequence[str] = DOWNTIME_TRACE,
+              cpus: Collection[int] = ()) -> None:
+        """Returns when QEMU answers QMP. `cpus`: the host CPUs that all of it runs on, if any are given."""
         monitor, monitor_end = socket.socketpair()
         self.serial, serial_end = socket.socketpair()
         fds = [end.fileno() for end in (monitor_end, serial_end)]
         command = [*command, '-display', 'none', '-no-user-config', '-no-reboot',
                    '-chardev', f'socket,id=monitor,fd={fds[0]}', '-mon', 'chardev=monitor,mode=control',
                    '-chardev', f'socket,id=serial,fd={fds[1]}', '-serial', 'chardev:serial',
-                   '-msg', 'timestamp=on', '-trace', 'vmstate_downtime_checkpoint', '-D', str(self.log)]
+                   '-msg', 'timestamp=on', '-D', str(self.log)]
+        for trace in traces:
+            command += ['-trace', trace]
         with monitor_end, serial_end, open(self.output, 'wb') as output:
             try:
                 # In a session of its own, so that Ctrl-C reaches us alone and we end it in order.
                 # pylint: disable=consider-using-with
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                                pass_fds=fds, start_new_session=True)
+                                                pass_fds=fds, start_new_session=True,
+                                                preexec_fn=lambda: os.sched_setaffinity(0, cpus) if cpus else None)
             except OSError as error:
                 monitor.close()
                 raise Failure(f'cannot run {command[0]}: {error.strerror}; build it first (make), '
@@ -61,6 +67,11 @@ class Vm:
             self.monitor.connect()
         except (QMPError, OSError, EOFError) as error:
             raise self.failure('ended at its start') from error
+
+    @property
+    def pid(self) -> int:
+        assert self.process
+        return self.process.pid
 
     def end(self) -> None:
         """Whatever state it is in."""

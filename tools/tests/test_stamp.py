@@ -34,6 +34,12 @@ class Stamps(unittest.TestCase):
         again = SOURCE + '12@1700000001.010000:vmstate_downtime_checkpoint src-downtime-start\n'
         self.assertEqual(stamp.downtime_us(again, PRECOPY), 1000)
 
+    def test_begin(self):
+        log = '12@1700000000.000000:migrate_set_state new state setup\n' + SOURCE
+        self.assertEqual(stamp.begun(log), 1700000000000000)
+        with self.assertRaisesRegex(ValueError, 'no beginning'):
+            stamp.begun(SOURCE)
+
     def test_missing(self):
         with self.assertRaisesRegex(ValueError, 'of the source'):
             stamp.downtime_us('', PRECOPY)

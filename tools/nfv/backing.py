@@ -1,0 +1,75 @@
+"""What the guest's RAM is made of, and huge pages for it."""
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+import fcntl
+import os
+from pathlib import Path
+import re
+from typing import Iterator
+
+from .progress import Failure
+
+HUGE = Path('/sys/kernel/mm/hugepages/hugepages-2048kB')
+HUGE_MIB = 2
+THP = Path('/sys/kernel/mm/transparent_hugepage')
+OBJECTS = {
+    'memfd': 'memory-backend-memfd,id=ram,size={mib}M,share=on',
+    'hugetlb': 'memory-backend-memfd,id=ram,size={mib}M,share=on,hugetlb=on,hugetlbsize=2M,prealloc=on',
+}
+NAMES = ('anon', *OBJECTS)
+
+
+def arguments(name: str, mib: int) -> list[str]:
+    """For QEMU. Pure."""
+    size = ['-m', str(mib)]
+    if name == 'anon':
+        return size
+    return [*size, '-object', OBJECTS[name].format(mib=mib), '-machine', 'memory-backend=ram']
+
+
+def chosen(setting: str) -> str:
+    """The word in brackets of such a file of the kernel's. Pure."""
+    found = re.search(r'\[(\w+)\]', setting)
+    return found[1] if found else 'never'
+
+
+def page_size(name: str) -> str:
+    """What QEMU gets on this host; it asks for transparent huge pages (madvise)."""
+    if name == 'hugetlb':
+        return '2 MiB pages, preallocated'
+    try:
+        setting = chosen((THP / ('enabled' if name == 'anon' else 'shmem_enabled')).read_text(encoding='ascii'))
+    except OSError:
+        setting = 'never'
+    return '4 KiB pages' if setting in ('never', 'deny') else '4 KiB pages and THP'
+
+
+@contextmanager
+def huge_pages(mib: int) -> Iterator[None]:
+    """Room for `mib` MiB in huge pages beside those that are reserved already; they are given back."""
+    number = HUGE / 'nr_hugepages'
+    count = (mib + HUGE_MIB - 1) // HUGE_MIB
+    if not number.exists():
+        raise Failure('this kernel has no huge pages of 2 MiB')
+    if not os.access(number, os.W_OK):
+        raise Failure(f'{count} huge pages are needed, and only root can reserve them: run as root')
+    added = _add(number, count)
+    try:
+        if added < count:
+            raise Failure(f'only {added} of {count} huge pages could be reserved: free memory, or use a smaller --memory')
+        yield
+    finally:
+        _add(number, -added)
+
+
+def _add(number: Path, change: int) -> int:
+    """How many more there are. The count is shared by everybody: two runs of ours take turns to change it."""
+    with open(number, encoding='ascii') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = int(number.read_text(encoding='ascii'))
+        number.write_text(str(max(0, before + change)), encoding='ascii')
+        return int(number.read_text(encoding='ascii')) - before

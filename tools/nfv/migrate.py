@@ -1,0 +1,304 @@
+"""nfv-bench migrate: live migration of the fork and of stock QEMU, side by side.
+
+Exit status 0 means that every run was made and that its guest found its memory right; times are not judged.
+"""
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import replace
+import json
+import os
+from pathlib import Path
+import platform
+import shlex
+import time
+from typing import Any, Callable
+
+from . import backing, host, link, plan, profile, side, table
+from .guest import Linux, Probe
+from .migration import Point
+from .profile import Case, Choice
+from .progress import Failure, Progress, Stopped
+from .sample import FAILED, Row, Sample
+from .trial import Bench, Trial, accelerator_works
+
+TOP = Path(__file__).resolve().parents[2]
+LIMITS = (5, 20, 100, 300)
+CHANNELS = 2
+
+
+def numbers(kind: Callable[[str], Any]) -> Callable[[str], tuple]:
+    def parse(text: str) -> tuple:
+        return tuple(kind(part) for part in text.split(','))
+    parse.__name__ = 'list'
+    return parse
+
+
+def words(valid: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        for part in text.split(','):
+            if part not in valid:
+                raise argparse.ArgumentTypeError(f'{part!r}: must be of {", ".join(valid)}')
+        return tuple(text.split(','))
+    return parse
+
+
+def point(text: str) -> Point:
+    """CHANNELS:LIMIT"""
+    channels, _, limit = text.partition(':')
+    return Point(int(limit), int(channels))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group('what is measured')
+    what.add_argument('--profile', type=words(profile.NAMES), default=profile.NAMES, metavar='LIST',
+                      help=f'of {",".join(profile.NAMES)} [all]')
+    what.add_argument('-n', '--repeat', type=int, default=3, metavar='N', help='runs of each row [%(default)s]')
+    what.add_argument('--quick', action='store_true', help='one small case a profile but idle, one run each')
+    what.add_argument('--points', type=numbers(point), metavar='LIST',
+                      help='CHANNELS:LIMIT, CHANNELS of multifd (0: none), LIMIT is the downtime limit in ms; '
+                      f'[0:300,{CHANNELS}:300; devices 0:5,{CHANNELS}:5]')
+    what.add_argument('--sweep', action='store_true',
+                      help=f'points: limits of {", ".join(map(str, LIMITS))} ms, with and without multifd')
+    what.add_argument('--memory', type=int, metavar='MIB', help='guest RAM [' + ', '.join(f'{name} {mib}' for name, mib in profile.MEMORY.items()) + ']')
+    what.add_argument('--backing', type=words(backing.NAMES), metavar='LIST',
+                      help=f'of {",".join(backing.NAMES)} [idle: all, else anon]')
+    what.add_argument('--devices', type=numbers(int), metavar='LIST', help='devices: virtio devices [4,12]')
+    what.add_argument('--smp', type=numbers(int), metavar='LIST', help='devices: vCPUs [1,2,4]')
+    what.add_argument('--rates', type=numbers(float), metavar='LIST',
+                      help='hot, ring: what the guest writes, of the link [0.5,0.9,1.5]')
+    what.add_argument('--shares', type=numbers(int), metavar='LIST', help='hot: working set, %% of RAM [10,30,60]')
+    what.add_argument('--orders', type=words(('sequential', 'random', 'scattered')), metavar='LIST',
+                      help='hot: sequential,random,scattered [sequential]')
+    what.add_argument('--bound', type=float, metavar='S', help='after so long a migration does not end '
+                      '[20 s and the time of 4 times the RAM]')
+    wire = parser.add_argument_group('the link')
+    wire.add_argument('--link', choices=('relay', 'tbf', 'direct'), default='relay',
+                      help='relay: a process of ours; tbf: network namespaces, as root; direct: a Unix socket, '
+                      'for which --rate is only what the guest\'s rates refer to [%(default)s]')
+    wire.add_argument('--rate', type=int, default=100, metavar='MB/S', help='of the link [%(default)s]')
+    wire.add_argument('--delay', type=float, default=0, metavar='MS', help='one way; relay only [%(default)s]')
+    sides = parser.add_argument_group('the two builds')
+    sides.add_argument('--fork', default=str(TOP / 'build/qemu-system-x86_64'), metavar='QEMU', help='[%(default)s]')
+    sides.add_argument('--stock', default=str(TOP / 'build-stock/qemu-system-x86_64'), metavar='QEMU',
+                       help='[%(default)s]')
+    sides.add_argument('--self', dest='only', choices=('stock', 'fork'),
+                       help='compare it with itself: how far apart equal builds are')
+    sides.add_argument('--devices-of', choices=side.DEVICE_SETS, default='nfv',
+                       help='what both machines have besides; nfv: no HPET, SATA and so on [%(default)s]')
+    sides.add_argument('--without-modules', action='store_true', help='fork: as -M q35, which has our modules off')
+    for end in ('', 'source-', 'destination-'):
+        sides.add_argument(f'--fork-{end}args', type=shlex.split, default=[], metavar='ARGS',
+                           help=f'fork: further arguments of {end.strip("-") or "both ends"}, in one word')
+    sides.add_argument('--accel', choices=('auto', 'kvm', 'tcg'), default='auto', help='auto: KVM if a guest runs')
+    sides.add_argument('--cpu', help='CPU model [kvm: host, tcg: max]')
+    sides.add_argument('--pin', action='store_true', help='source on the first host CPU, destination on the second')
+    files = parser.add_argument_group('files')
+    files.add_argument('--probe', default=str(TOP / 'build/nfv/guest/probe/probe'), help='[%(default)s]')
+    files.add_argument('--kernel', default=str(TOP / 'build/guest/vmlinuz'), help='[%(default)s]')
+    files.add_argument('--initrd', default=str(TOP / 'build/guest/initrd.gz'), help='[%(default)s]')
+    files.add_argument('--json', metavar='FILE', help='write all samples there, too')
+
+
+def check(options: argparse.Namespace) -> None:
+    for name in ('repeat', 'rate'):
+        if getattr(options, name) < 1:
+            raise Failure(f'--{name} {getattr(options, name)}: must be at least 1')
+    if options.memory is not None and options.memory < 64:
+        raise Failure(f'--memory {options.memory}: must be at least 64')
+    if options.delay < 0:
+        raise Failure(f'--delay {options.delay}: must not be negative')
+    for limits in options.points or ():
+        if limits.channels < 0 or limits.limit < 0:
+            raise Failure('--points: channels and limits must not be negative')
+    for share in options.shares or ():
+        if not 1 <= share <= 75:
+            raise Failure(f'--shares {share}: must be 1 to 75 % of RAM')
+
+
+def choose_points(options: argparse.Namespace, case: Case) -> list[Point]:
+    """The devices' part shows only if there is no time for RAM in the stop."""
+    if options.points:
+        return list(options.points)
+    if options.sweep:
+        return [Point(limit, channels) for channels in (0, CHANNELS) for limit in LIMITS]
+    limit = LIMITS[0] if case.profile == 'devices' else LIMITS[-1]
+    return [Point(limit)] if options.quick else [Point(limit), Point(limit, CHANNELS)]
+
+
+def choose_cases(options: argparse.Namespace) -> list[Case]:
+    choice = Choice(memory=options.memory, backings=options.backing, devices=options.devices, smp=options.smp,
+                    rates=options.rates, shares=options.shares, orders=options.orders)
+    names = list(options.profile)
+    if options.quick:
+        quick = Choice(memory=64, devices=(4,), smp=(2,), rates=(0.5,), shares=(10,))
+        choice = replace(quick, **{name: value for name, value in vars(choice).items() if value is not None})
+        names = [name for name in names if name != 'idle']
+    return profile.cases(names, choice)
+
+
+def choose_sides(options: argparse.Namespace) -> list[side.Side]:
+    stock_machine, fork_machine = side.machines(options.devices_of)
+    if options.without_modules:
+        fork_machine = stock_machine
+    stock = side.Side('stock', options.stock, stock_machine)
+    fork = side.Side('fork', options.fork, fork_machine, (*options.fork_args, *options.fork_source_args),
+                     (*options.fork_args, *options.fork_destination_args))
+    if options.only:
+        one = {'stock': stock, 'fork': fork}[options.only]
+        return [one, replace(one, name=f'{one.name} again')]
+    return [stock, fork]
+
+
+def choose_pinning(options: argparse.Namespace) -> dict[str, frozenset[int]]:
+    if not options.pin:
+        return {}
+    cpus = sorted(host.granted_cpus())
+    if len(cpus) < 2:
+        raise Failure('--pin needs two host CPUs, one for each end: leave it out')
+    return {'source': frozenset(cpus[:1]), 'destination': frozenset(cpus[1:2])}
+
+
+def choose_accelerator(options: argparse.Namespace, bench: Bench, sides: list[side.Side], progress: Progress) -> Bench:
+    """Having /dev/kvm does not mean that a guest runs with it, so try."""
+    def made_for(accel: str) -> Bench:
+        return replace(bench, accel=accel, cpu=options.cpu or ('host' if accel == 'kvm' else 'max'))
+
+    if options.accel == 'tcg':
+        return made_for('tcg')
+    try:
+        if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+            raise Failure('/dev/kvm is missing or not for this user')
+        with progress.step('trying KVM'):
+            for which in sides:
+                accelerator_works(made_for('kvm'), which, progress)
+        return made_for('kvm')
+    except Failure as failure:
+        if options.accel == 'kvm':
+            raise Failure(f'{failure}\nKVM cannot run the probe guest here; use --accel tcg') from failure
+        progress.say(f'using TCG, because with KVM: {str(failure).splitlines()[0]}')
+        return made_for('tcg')
+
+
+class Campaign:
+    """All runs; what they found is kept in `found`, so it is there however the campaign ends."""
+
+    def __init__(self, options: argparse.Namespace, progress: Progress):
+        self.options, self.progress = options, progress
+        self.link = link.Link(options.link, 0 if options.link == 'direct' else options.rate * 1000000,
+                              options.delay / 1000)
+        self.cases, self.sides = choose_cases(options), choose_sides(options)
+        self.points = {case: choose_points(options, case) for case in self.cases}
+        self.found = {case: {at: {which.name: Row() for which in self.sides} for at in self.points[case]}
+                      for case in self.cases}
+        self.skipped: dict[Case, str] = {}
+        self.setup: dict[str, Any] = {}
+        self.complete = False
+
+    def check(self) -> None:
+        options = self.options
+        if why := link.problem(self.link):
+            raise Failure(why)
+        for which in self.sides:
+            which.check()
+        Probe(options.probe).check()
+        if any(case.guest == 'linux' for case in self.cases):
+            Linux(options.kernel, options.initrd).check()
+
+    def run(self) -> None:
+        options, progress = self.options, self.progress
+        with ExitStack() as stack:
+            bench = Bench(link=self.link, wire_rate=options.rate * 1000000,
+                          namespaces=stack.enter_context(link.open_link(self.link)), accel='', cpu='',
+                          pinned=choose_pinning(options), probe=options.probe, linux=(options.kernel, options.initrd),
+                          bound=options.bound)
+            bench = choose_accelerator(options, bench, self.sides, progress)
+            self._note_setup(bench)
+            todo = plan.runs(self.points, self.sides, options.repeat)
+            guesses = [run.case.seconds(bench.wire_rate) for run in todo]
+            took: list[float] = []
+            for number, run in enumerate(todo):
+                left = plan.duration(plan.seconds_left(guesses, took))
+                began = time.monotonic()
+                self._one(bench, run, f'[{number + 1}/{len(todo)}, {left} left]')
+                took.append(time.monotonic() - began)
+                if number + 1 == len(todo) or todo[number + 1].case != run.case:
+                    progress.say(f'\n{self.case_text(run.case)}\n')
+        self.complete = True
+
+    def _one(self, bench: Bench, run: plan.Run, where: str) -> None:
+        row = self.found[run.case][run.point][run.side.name]
+        if run.case in self.skipped or row.endless:
+            return
+        try:
+            with ExitStack() as stack:
+                if run.case.backing == 'hugetlb':
+                    try:
+                        stack.enter_context(backing.huge_pages(2 * run.case.memory))
+                    except Failure as failure:
+                        self.skipped[run.case] = str(failure)
+                        return
+                with self.progress.step(f'{where} {run.case}, {run.case.backing}; {run.point}; {run.side.name}'):
+                    row.samples.append(Trial(bench, run, self.progress).run())
+        except Failure as failure:
+            self.progress.say(str(failure))
+            row.samples.append(Sample(FAILED, error=str(failure)))
+
+    def _note_setup(self, bench: Bench) -> None:
+        versions = {which.name: which.version() for which in self.sides}
+        self.setup = {
+            'link': str(self.link), 'link_rate': bench.wire_rate, 'accelerator': bench.accel, 'cpu': bench.cpu,
+            'pinned': {end: sorted(cpus) for end, cpus in bench.pinned.items()},
+            'sides': {which.name: {'qemu': which.qemu, 'version': versions[which.name], 'machine': which.machine, 'source': list(which.source),
+                                   'destination': list(which.destination)} for which in self.sides},
+            'kernel': platform.release(), 'host_cpus': os.cpu_count()}
+        self.progress.say(f'link {self.link}; {bench.accel}, -cpu {bench.cpu}; '
+                          f'{"each end pinned to a host CPU" if bench.pinned else "not pinned"}; '
+                          f'max-bandwidth 0; the same devices:')
+        for which in self.sides:
+            extra = ' '.join(dict.fromkeys((*which.source, *which.destination)))
+            self.progress.say(f'    {which.name}: {versions[which.name]}\n        -M {which.machine} {extra}'.rstrip())
+
+    def case_text(self, case: Case) -> str:
+        if case in self.skipped:
+            return f'{case}, {case.backing}: skipped: {self.skipped[case]}'
+        return table.case_text(case, backing.page_size(case.backing), self.found[case])
+
+    def as_json(self) -> dict[str, Any]:
+        rows = [row for case in self.cases if case not in self.skipped
+                for row in table.case_json(case, backing.page_size(case.backing), self.found[case])]
+        return {'schema': 1, 'complete': self.complete, 'setup': self.setup, 'rows': rows,
+                'skipped': [{'case': case.as_json(), 'reason': reason} for case, reason in self.skipped.items()]}
+
+    def good(self) -> bool:
+        """Every row that was not skipped has its runs, and each of them found its memory right."""
+        rows = [row for case in self.cases if case not in self.skipped
+                for sides in self.found[case].values() for row in sides.values()]
+        return bool(rows) and all(row.samples and all(sample.good for sample in row.samples) and
+                                  (row.endless or len(row.samples) == self.options.repeat) for row in rows)
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    if options.quick:
+        options.repeat = 1
+    check(options)
+    campaign = Campaign(options, progress)
+    campaign.check()
+    try:
+        campaign.run()
+    except Stopped:
+        for case in campaign.cases:
+            if any(row.samples for sides in campaign.found[case].values() for row in sides.values()):
+                progress.say(f'\n{campaign.case_text(case)}')
+        raise
+    finally:
+        if options.json and campaign.setup:
+            Path(options.json).write_text(json.dumps(campaign.as_json(), indent=1) + '\n', encoding='utf-8')
+    if not campaign.good():
+        progress.say('not every run was made and proven: see above')
+        return 1
+    return 0

@@ -1,0 +1,72 @@
+"""One live migration between two QEMU processes, bounded in time."""
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import time
+from typing import Any
+
+from .progress import Progress
+from .vm import Vm
+
+START_TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class Point:
+    """Capabilities and parameters, the same for both builds. limit: ms of downtime-limit; channels: 0: no multifd."""
+
+    limit: int = 300
+    channels: int = 0
+
+    def __str__(self) -> str:
+        return f'{f"multifd {self.channels}" if self.channels else "plain"}, limit {self.limit} ms'
+
+    def capabilities(self) -> list[dict[str, Any]]:
+        return [{'capability': name, 'state': state}
+                for name, state in (('return-path', True), ('multifd', bool(self.channels)))]
+
+    def parameters(self) -> dict[str, int]:
+        # QEMU's own bandwidth limit is not a link: it is lifted when the guest stops.
+        return {'max-bandwidth': 0, 'downtime-limit': self.limit} | \
+            ({'multifd-channels': self.channels} if self.channels else {})
+
+
+@dataclass
+class Outcome:
+    """info: what query-migrate says in the end; ended: the guest runs on the destination, not on the source."""
+
+    ended: bool
+    info: dict[str, Any]
+
+
+def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Point, bound: float,
+            progress: Progress) -> Outcome:
+    """What has not ended after `bound` seconds is cancelled."""
+    for vm in (source, destination):
+        vm.qmp('migrate-set-capabilities', capabilities=point.capabilities())
+        vm.qmp('migrate-set-parameters', **point.parameters())
+    destination.qmp('migrate-incoming', uri=incoming)
+    source.qmp('migrate', uri=outgoing)
+    end = time.monotonic() + bound
+    info: dict[str, Any] = {}
+
+    def ended() -> bool:
+        progress.sleep(0.1)
+        info.update(source.qmp('query-migrate'))
+        if info.get('status') == 'failed':
+            raise source.failure(f'could not migrate: {info.get("error-desc", info["status"])}')
+        if time.monotonic() > end and info.get('status') == 'active':
+            source.qmp('migrate_cancel')
+        return info.get('status') in ('completed', 'cancelled')
+
+    def running() -> bool:
+        progress.sleep(0.05)
+        return destination.qmp('query-status')['running']
+
+    source.wait('end the migration', ended, bound + START_TIMEOUT)
+    if info['status'] == 'completed':
+        destination.wait('start the guest', running, START_TIMEOUT)
+    return Outcome(info['status'] == 'completed', info)

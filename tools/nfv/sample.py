@@ -1,0 +1,83 @@
+"""What one run found. Pure."""
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import beat, stamp
+from .answer import Memory
+
+ENDED = 'ended'
+ENDLESS = 'does not end'
+FAILED = 'failed'
+
+
+@dataclass
+class Sample:
+    """One run of one side. Times in ms, amounts in bytes, memory that was allocated anew in KiB; None: not known."""
+
+    state: str
+    error: str = ''
+    bound: float | None = None          # seconds that it had, if it does not end
+    total: float | None = None          # from the begin of the migration to the start on the destination
+    downtime: float | None = None       # from the stop on the source to the start on the destination
+    gap: float | None = None            # as the guest saw it: until it runs at full speed again
+    switch: float | None = None         # as the guest saw it: until it runs again
+    stall: float | None = None          # the longest that the guest did nothing before that
+    reported_total: int | None = None
+    reported_downtime: int | None = None
+    sent: int | None = None
+    precopy: int | None = None
+    last: int | None = None             # sent while the guest was stopped
+    multifd: int | None = None
+    rounds: int | None = None
+    rate: float | None = None           # bytes a second that the guest really wrote
+    source_new: int | None = None
+    destination_new: int | None = None
+    memory: Memory | None = None
+
+    @property
+    def good(self) -> bool:
+        return self.state != FAILED and self.memory is not None and self.memory.intact
+
+    def as_json(self) -> dict[str, Any]:
+        result = asdict(self)
+        if self.memory:
+            result['memory']['intact'] = self.memory.intact
+        return result
+
+
+@dataclass
+class Row:
+    """The samples of one side at one point of one case."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    def values(self, figure: str) -> list[float | None]:
+        return [getattr(sample, figure) for sample in self.samples if sample.state == ENDED or figure == 'rate']
+
+    @property
+    def endless(self) -> bool:
+        return any(sample.state == ENDLESS for sample in self.samples)
+
+
+def read_info(sample: Sample, info: dict[str, Any]) -> None:
+    """What query-migrate said."""
+    ram = info.get('ram', {})
+    sample.reported_total, sample.reported_downtime = info.get('total-time'), info.get('downtime')
+    for name, key in (('sent', 'transferred'), ('precopy', 'precopy-bytes'), ('last', 'downtime-bytes'),
+                      ('multifd', 'multifd-bytes'), ('rounds', 'dirty-sync-count')):
+        setattr(sample, name, ram.get(key))
+
+
+def read_logs(sample: Sample, source: str, destination: str) -> None:
+    """What the trace logs of both ends say of a migration that ended."""
+    began = stamp.begun(source)
+    sample.total = (stamp.started(destination) - began) / 1000
+    sample.downtime = stamp.downtime_us(source, destination) / 1000
+    found = beat.gap(beat.times(source), beat.times(destination), began)
+    sample.gap, sample.switch, sample.stall = (
+        None if us is None else us / 1000 for us in (found.full, found.switch, found.before))
