@@ -10,7 +10,10 @@ PYTHON := build/pyvenv/bin/python3
 # The tests of ours in QEMU's build.
 OURS := build:test-nfv-*,qtest-x86_64/nfv-*
 
-.PHONY: all help configured stock tree guest run check check-full check-upstream check-patches refresh rebase \
+# The migrations that `make bench` measures.
+BENCH_ARGS ?=
+
+.PHONY: all help configured stock tree guest run bench check check-full check-upstream check-patches refresh rebase \
 	install clean distclean
 
 all: configured
@@ -20,6 +23,7 @@ help:
 	@echo 'make                 obtain QEMU, configure and build it in build/'
 	@echo 'make run             boot a real-time guest on -M nfv, measure it, migrate it while it runs'
 	@echo '                     (ACCEL=kvm|tcg KERNEL= INITRD= RUN_ARGS="QEMU arguments")'
+	@echo 'make bench           measure live migration beside stock QEMU (BENCH_ARGS=, see tools/nfv-bench migrate --help)'
 	@echo 'make check           every test of ours; check-full: also the slow ones'
 	@echo 'make check-upstream  the unit tests and qtests of QEMU itself on our binary'
 	@echo 'make check-patches   lint patches/'
@@ -52,6 +56,9 @@ guest: configured
 run: all guest
 	@$(PYTHON) tools/nfv-run --qemu build/qemu-system-x86_64 --kernel '$(or $(KERNEL),build/guest/vmlinuz)' \
 		--initrd '$(or $(INITRD),build/guest/initrd.gz)' --accel $(or $(ACCEL),auto) -- $(RUN_ARGS)
+
+bench: all stock tree guest
+	@$(PYTHON) tools/nfv-bench migrate $(BENCH_ARGS)
 
 check: all tree guest
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)

@@ -299,6 +299,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         if options.json and campaign.setup:
             Path(options.json).write_text(json.dumps(campaign.as_json(), indent=1) + '\n', encoding='utf-8')
     if not campaign.good():
-        progress.say('not every run was made and proven: see above')
+        progress.say('nothing was measured: every case was skipped' if len(campaign.skipped) == len(campaign.cases) else
+                     'not every run was made and proven: see above')
         return 1
     return 0

@@ -57,7 +57,8 @@ class Progress:
         now = time.monotonic()
         if self.step_name and self.live:
             # A line that wraps could not be overwritten.
-            line = f'{self.step_name} ... {now - self.began:.0f} s'[-(shutil.get_terminal_size().columns - 1):]
+            name = self.step_name[:max(10, shutil.get_terminal_size().columns - 12)]
+            line = f'{name} ... {now - self.began:.0f} s'
             if line != self.shown:
                 sys.stdout.write(f'\r\033[K{line}')
                 sys.stdout.flush()
