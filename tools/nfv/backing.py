@@ -17,18 +17,17 @@ HUGE = Path('/sys/kernel/mm/hugepages/hugepages-2048kB')
 HUGE_MIB = 2
 THP = Path('/sys/kernel/mm/transparent_hugepage')
 OBJECTS = {
-    'memfd': 'memory-backend-memfd,id=ram,size={mib}M,share=on',
-    'hugetlb': 'memory-backend-memfd,id=ram,size={mib}M,share=on,hugetlb=on,hugetlbsize=2M,prealloc=on',
+    'anon': 'memory-backend-ram',
+    'memfd': 'memory-backend-memfd,share=on',
+    'hugetlb': 'memory-backend-memfd,share=on,hugetlb=on,hugetlbsize=2M,prealloc=on',
 }
-NAMES = ('anon', *OBJECTS)
+NAMES = tuple(OBJECTS)
 
 
 def arguments(name: str, mib: int) -> list[str]:
-    """For QEMU. Pure."""
-    size = ['-m', str(mib)]
-    if name == 'anon':
-        return size
-    return [*size, '-object', OBJECTS[name].format(mib=mib), '-machine', 'memory-backend=ram']
+    """For QEMU; always an object, because machine types choose differently if they are let. Pure."""
+    return ['-m', str(mib), '-object', f'{OBJECTS[name]},id=ram,size={mib}M,merge=off',
+            '-machine', 'memory-backend=ram']
 
 
 def chosen(setting: str) -> str:

@@ -93,7 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sides.add_argument('--without-modules', action='store_true', help='fork: as -M q35, which has our modules off')
     for end in ('', 'source-', 'destination-'):
         sides.add_argument(f'--fork-{end}args', type=shlex.split, default=[], metavar='ARGS',
-                           help=f'fork: further arguments of {end.strip("-") or "both ends"}, in one word')
+                           help=f'fork: further arguments of {end.strip("-") or "both ends"}, in one word: '
+                           f'--fork-{end}args="-global migration.vmstate=off"')
     sides.add_argument('--accel', choices=('auto', 'kvm', 'tcg'), default='auto', help='auto: KVM if a guest runs')
     sides.add_argument('--cpu', help='CPU model [kvm: host, tcg: max]')
     sides.add_argument('--pin', action='store_true', help='source on the first host CPU, destination on the second')

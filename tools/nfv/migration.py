@@ -53,14 +53,20 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
     end = time.monotonic() + bound
     info: dict[str, Any] = {}
 
+    given_up = False
+
     def ended() -> bool:
+        nonlocal given_up
         progress.sleep(0.1)
         info.update(source.qmp('query-migrate'))
-        if info.get('status') == 'failed':
-            raise source.failure(f'could not migrate: {info.get("error-desc", info["status"])}')
-        if time.monotonic() > end and info.get('status') == 'active':
+        status = info.get('status')
+        # The destination may be gone before the source has noticed that it was cancelled.
+        if status == 'failed' and not given_up:
+            raise source.failure(f'could not migrate: {info.get("error-desc", status)}')
+        if status == 'active' and not given_up and time.monotonic() > end:
+            given_up = True
             source.qmp('migrate_cancel')
-        return info.get('status') in ('completed', 'cancelled')
+        return status in ('completed', 'cancelled', 'failed')
 
     def running() -> bool:
         progress.sleep(0.05)

@@ -20,8 +20,8 @@ TRACES = (*DOWNTIME_TRACE, 'migrate_set_state', 'serial_write')
 START_TIMEOUT = 60
 BOOT_TIMEOUT = {'kvm': 20, 'tcg': 120}
 ANSWER_TIMEOUT = 60
-# The guest runs at full speed for so long before, and after, the migration.
-SETTLE = 1.0
+# Seconds that the guest runs, before and after the migration, so that its speed is known.
+BEFORE, AFTER = 0.5, 1.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Trial:
             route = stack.enter_context(link.open_route(self.bench.link, self.bench.namespaces, directory))
             source, destination = (self._start(end, directory, route, stack) for end in ('source', 'destination'))
             ready = source.expect('ready', BOOT_TIMEOUT[self.bench.accel])[-1]
-            self.progress.sleep(SETTLE)
+            self.progress.sleep(BEFORE)
             return self._migrate(source, destination, route, self.guest.pages(ready))
 
     def _start(self, end: str, directory: Path, route: link.Route, stack: ExitStack) -> Vm:
@@ -86,7 +86,7 @@ class Trial:
         after = [footprint.kib(vm.pid) for vm in ends]
         result.source_new, result.destination_new = (
             None if a is None or b is None else a - b for a, b in zip(after, before))
-        self.progress.sleep(SETTLE)
+        self.progress.sleep(AFTER)
         result.memory = answer.memory(now.ask('verify', 'verify', ANSWER_TIMEOUT)[-1], pages)
         self._read(result, outcome, source, destination)
         return result

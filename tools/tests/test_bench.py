@@ -142,8 +142,11 @@ class Reading(unittest.TestCase):
         self.assertIn('2 MiB', backing.page_size('hugetlb'))
 
     def test_backing(self):
-        self.assertEqual(backing.arguments('anon', 64), ['-m', '64'])
-        self.assertIn('memory-backend-memfd,id=ram,size=64M,share=on', backing.arguments('memfd', 64))
+        for name in backing.NAMES:
+            arguments = backing.arguments(name, 64)
+            self.assertEqual(arguments[:2] + arguments[-2:], ['-m', '64', '-machine', 'memory-backend=ram'])
+            self.assertIn(',id=ram,size=64M', arguments[3])
+        self.assertIn('share=on', backing.arguments('memfd', 64)[3])
 
     def test_probe(self):
         probe = guest.Probe('probe', fill=0, set=8, rate=1000)
