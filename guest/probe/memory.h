@@ -47,8 +47,8 @@ const char *memory_command_line(uint64_t info);
 size_t memory_pages(void);
 
 /*
- * Before memory_fill() only; the caller sets what comes before `cells`. Takes the area's table from
- * the end of RAM. False: there is not enough.
+ * Before memory_fill() only; the caller sets what comes before `cells`. Takes
+ * the area's table from the end of RAM. False: there is not enough.
  */
 bool memory_add_area(Area *area);
 

@@ -65,7 +65,7 @@ def huge_pages(mib: int) -> Iterator[None]:
     added = _add(number, count)
     try:
         if added < count:
-            raise Failure(f'only {added} of {count} huge pages could be reserved: free memory, or use a smaller --memory')
+            raise Failure(f'only {added} of {count} huge pages could be reserved: free memory, or use less --memory')
         yield
     finally:
         _add(number, -added)

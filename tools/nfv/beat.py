@@ -1,7 +1,7 @@
 """The guest's heartbeats in QEMU's trace log, and how long the guest made no, or slow, progress. Pure.
 
-A test guest writes to its serial port's scratch register after each quantum of work; QEMU stamps that write in the vCPU's
-thread on the host's clock, which goes on while the guest, and the guest's own clock, stand still.
+A test guest writes to its serial port's scratch register after each quantum of work. QEMU stamps that write in the
+vCPU's thread on the host's clock, which goes on while the guest, and the guest's own clock, stand still.
 """
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later

@@ -8,23 +8,21 @@ Exit status 0 means that every run was made and that its guest found its memory 
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 import json
 import os
 from pathlib import Path
 import platform
 import shlex
-import time
 from typing import Any, Callable
 
-from . import backing, host, link, plan, profile, side, table
+from . import backing, host, link, profile, side
+from .campaign import Campaign
 from .guest import Linux, Probe
 from .migration import Point
 from .profile import Case, Choice
 from .progress import Failure, Progress, Stopped
-from .sample import FAILED, Row, Sample
-from .trial import Bench, Trial, accelerator_works
+from .trial import Bench, accelerator_works
 
 TOP = Path(__file__).resolve().parents[2]
 LIMITS = (5, 20, 100, 300)
@@ -64,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       f'[0:300,{CHANNELS}:300; devices 0:5,{CHANNELS}:5]')
     what.add_argument('--sweep', action='store_true',
                       help=f'points: limits of {", ".join(map(str, LIMITS))} ms, with and without multifd')
-    what.add_argument('--memory', type=int, metavar='MIB', help='guest RAM [' + ', '.join(f'{name} {mib}' for name, mib in profile.MEMORY.items()) + ']')
+    what.add_argument('--memory', type=int, metavar='MIB', help='guest RAM '
+                      f'[{", ".join(f"{name} {mib}" for name, mib in profile.MEMORY.items())}]')
     what.add_argument('--backing', type=words(backing.NAMES), metavar='LIST',
                       help=f'of {",".join(backing.NAMES)} [idle: all, else anon]')
     what.add_argument('--devices', type=numbers(int), metavar='LIST', help='devices: virtio devices [4,12]')
@@ -185,122 +184,57 @@ def choose_accelerator(options: argparse.Namespace, bench: Bench, sides: list[si
         return made_for('tcg')
 
 
-class Campaign:
-    """All runs; what they found is kept in `found`, so it is there however the campaign ends."""
+def check_files(options: argparse.Namespace, cases: list[Case], sides: list[side.Side], wire: link.Link) -> None:
+    if why := link.problem(wire):
+        raise Failure(why)
+    for which in sides:
+        which.check()
+    Probe(options.probe).check()
+    if any(case.guest == 'linux' for case in cases):
+        Linux(options.kernel, options.initrd).check()
 
-    def __init__(self, options: argparse.Namespace, progress: Progress):
-        self.options, self.progress = options, progress
-        self.link = link.Link(options.link, 0 if options.link == 'direct' else options.rate * 1000000,
-                              options.delay / 1000)
-        self.cases, self.sides = choose_cases(options), choose_sides(options)
-        self.points = {case: choose_points(options, case) for case in self.cases}
-        self.found = {case: {at: {which.name: Row() for which in self.sides} for at in self.points[case]}
-                      for case in self.cases}
-        self.skipped: dict[Case, str] = {}
-        self.setup: dict[str, Any] = {}
-        self.complete = False
 
-    def check(self) -> None:
-        options = self.options
-        if why := link.problem(self.link):
-            raise Failure(why)
-        for which in self.sides:
-            which.check()
-        Probe(options.probe).check()
-        if any(case.guest == 'linux' for case in self.cases):
-            Linux(options.kernel, options.initrd).check()
-
-    def run(self) -> None:
-        options, progress = self.options, self.progress
-        with ExitStack() as stack:
-            bench = Bench(link=self.link, wire_rate=options.rate * 1000000,
-                          namespaces=stack.enter_context(link.open_link(self.link)), accel='', cpu='',
-                          pinned=choose_pinning(options), probe=options.probe, linux=(options.kernel, options.initrd),
-                          bound=options.bound)
-            bench = choose_accelerator(options, bench, self.sides, progress)
-            self._note_setup(bench)
-            todo = plan.runs(self.points, self.sides, options.repeat)
-            guesses = [run.case.seconds(bench.wire_rate) for run in todo]
-            took: list[float] = []
-            for number, run in enumerate(todo):
-                left = plan.duration(plan.seconds_left(guesses, took))
-                began = time.monotonic()
-                self._one(bench, run, f'[{number + 1}/{len(todo)}, {left} left]')
-                took.append(time.monotonic() - began)
-                if number + 1 == len(todo) or todo[number + 1].case != run.case:
-                    progress.say(f'\n{self.case_text(run.case)}\n')
-        self.complete = True
-
-    def _one(self, bench: Bench, run: plan.Run, where: str) -> None:
-        row = self.found[run.case][run.point][run.side.name]
-        if run.case in self.skipped or row.endless:
-            return
-        try:
-            with ExitStack() as stack:
-                if run.case.backing == 'hugetlb':
-                    try:
-                        stack.enter_context(backing.huge_pages(2 * run.case.memory))
-                    except Failure as failure:
-                        self.skipped[run.case] = str(failure)
-                        return
-                with self.progress.step(f'{where} {run.case}, {run.case.backing}; {run.point}; {run.side.name}'):
-                    row.samples.append(Trial(bench, run, self.progress).run())
-        except Failure as failure:
-            self.progress.say(str(failure))
-            row.samples.append(Sample(FAILED, error=str(failure)))
-
-    def _note_setup(self, bench: Bench) -> None:
-        versions = {which.name: which.version() for which in self.sides}
-        self.setup = {
-            'link': str(self.link), 'link_rate': bench.wire_rate, 'accelerator': bench.accel, 'cpu': bench.cpu,
+def describe(bench: Bench, sides: list[side.Side], say: Callable[[str], None]) -> dict[str, Any]:
+    """Tells the user, and returns for JSON, what all runs have in common."""
+    versions = {which.name: which.version() for which in sides}
+    say(f'link {bench.link}; {bench.accel}, -cpu {bench.cpu}; '
+        f'{"each end pinned to a host CPU" if bench.pinned else "not pinned"}; max-bandwidth 0; the same devices:')
+    for which in sides:
+        extra = ' '.join(dict.fromkeys((*which.source, *which.destination)))
+        say(f'    {which.name}: {versions[which.name]}\n        -M {which.machine} {extra}'.rstrip())
+    return {'link': str(bench.link), 'link_rate': bench.wire_rate, 'accelerator': bench.accel, 'cpu': bench.cpu,
             'pinned': {end: sorted(cpus) for end, cpus in bench.pinned.items()},
-            'sides': {which.name: {'qemu': which.qemu, 'version': versions[which.name], 'machine': which.machine, 'source': list(which.source),
-                                   'destination': list(which.destination)} for which in self.sides},
+            'sides': {which.name: {'version': versions[which.name], **asdict(which)} for which in sides},
             'kernel': platform.release(), 'host_cpus': os.cpu_count()}
-        self.progress.say(f'link {self.link}; {bench.accel}, -cpu {bench.cpu}; '
-                          f'{"each end pinned to a host CPU" if bench.pinned else "not pinned"}; '
-                          f'max-bandwidth 0; the same devices:')
-        for which in self.sides:
-            extra = ' '.join(dict.fromkeys((*which.source, *which.destination)))
-            self.progress.say(f'    {which.name}: {versions[which.name]}\n        -M {which.machine} {extra}'.rstrip())
-
-    def case_text(self, case: Case) -> str:
-        if case in self.skipped:
-            return f'{case}, {case.backing}: skipped: {self.skipped[case]}'
-        return table.case_text(case, backing.page_size(case.backing), self.found[case])
-
-    def as_json(self) -> dict[str, Any]:
-        rows = [row for case in self.cases if case not in self.skipped
-                for row in table.case_json(case, backing.page_size(case.backing), self.found[case])]
-        return {'schema': 1, 'complete': self.complete, 'setup': self.setup, 'rows': rows,
-                'skipped': [{'case': case.as_json(), 'reason': reason} for case, reason in self.skipped.items()]}
-
-    def good(self) -> bool:
-        """Every row that was not skipped has its runs, and each of them found its memory right."""
-        rows = [row for case in self.cases if case not in self.skipped
-                for sides in self.found[case].values() for row in sides.values()]
-        return bool(rows) and all(row.samples and all(sample.good for sample in row.samples) and
-                                  (row.endless or len(row.samples) == self.options.repeat) for row in rows)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     if options.quick:
         options.repeat = 1
     check(options)
-    campaign = Campaign(options, progress)
-    campaign.check()
+    cases, sides = choose_cases(options), choose_sides(options)
+    rate = options.rate * 1000000
+    wire = link.Link(options.link, 0 if options.link == 'direct' else rate, options.delay / 1000)
+    check_files(options, cases, sides, wire)
+    campaign = Campaign({case: choose_points(options, case) for case in cases}, sides, options.repeat, progress)
+    setup: dict[str, Any] = {}
     try:
-        campaign.run()
+        with link.open_link(wire) as namespaces:
+            bench = Bench(link=wire, wire_rate=rate, namespaces=namespaces, accel='', cpu='',
+                          pinned=choose_pinning(options), probe=options.probe, linux=(options.kernel, options.initrd),
+                          bound=options.bound)
+            bench = choose_accelerator(options, bench, sides, progress)
+            setup = describe(bench, sides, progress.say)
+            campaign.run(bench)
     except Stopped:
-        for case in campaign.cases:
-            if any(row.samples for sides in campaign.found[case].values() for row in sides.values()):
-                progress.say(f'\n{campaign.case_text(case)}')
+        if case := campaign.unfinished():
+            progress.say(f'\n{campaign.text(case)}')
         raise
     finally:
-        if options.json and campaign.setup:
-            Path(options.json).write_text(json.dumps(campaign.as_json(), indent=1) + '\n', encoding='utf-8')
-    if not campaign.good():
-        progress.say('nothing was measured: every case was skipped' if len(campaign.skipped) == len(campaign.cases) else
-                     'not every run was made and proven: see above')
+        if options.json and setup:
+            found = {'schema': 1, 'setup': setup, **campaign.as_json()}
+            Path(options.json).write_text(json.dumps(found, indent=1) + '\n', encoding='utf-8')
+    if why := campaign.problem():
+        progress.say(why)
         return 1
     return 0

@@ -19,7 +19,8 @@ MIB = 1 << 20
 class Figure:
     """A column: an attribute of Sample in units of `unit`.
 
-    best: each side's best point is looked for; floor: there is no ratio to a value that is not above.
+    best: each side's best point is looked for; floor: there is no ratio to a value that is not above; places: digits
+    behind the point that mean something.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Figure:
     unit: float = 1
     best: bool = False
     floor: float = 0
+    places: int = 3
 
 
 FIGURES = (
@@ -38,8 +40,8 @@ FIGURES = (
     Figure('last', 'in the stop MiB', MIB, floor=0.1),
     Figure('rounds', 'rounds'),
     Figure('rate', 'written MB/s', 1e6),
-    Figure('source_new', 'new src MiB', 1024, floor=1),
-    Figure('destination_new', 'new dst MiB', 1024, floor=1),
+    Figure('source_new', 'new src MiB', 1024, floor=1, places=1),
+    Figure('destination_new', 'new dst MiB', 1024, floor=1, places=1),
 )
 # In JSON alone.
 DETAILS = (Figure('switch', ''), Figure('precopy', ''), Figure('multifd', ''), Figure('reported_total', ''),
@@ -47,7 +49,9 @@ DETAILS = (Figure('switch', ''), Figure('precopy', ''), Figure('multifd', ''), F
 
 
 def figure_summary(row: Row, figure: Figure) -> Summary | None:
-    return summary(None if value is None else value / figure.unit for value in row.values(figure.name))
+    # Adding 0 makes 0 of -0.
+    return summary(None if value is None else round(value / figure.unit, figure.places) + 0.0
+                   for value in row.values(figure.name))
 
 
 def verdict(row: Row) -> str:
