@@ -28,7 +28,7 @@ class Side:
     def check(self) -> None:
         if not os.access(self.qemu, os.X_OK) or os.path.isdir(self.qemu):
             what = 'make stock' if self.name.startswith('stock') else 'make'
-            raise Failure(f'{self.qemu} is not a program: build it with `{what}`, or name one with --{self.name[:5]}')
+            raise Failure(f'{self.qemu} is not a program: build it with `{what}`, or name one with --{self.name.split()[0]}')
 
 
     def version(self) -> str:
