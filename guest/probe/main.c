@@ -203,7 +203,6 @@ static void work(void)
     }
 }
 
-void probe_main(uint64_t info);
 void probe_main(uint64_t info)
 {
     const char *error;

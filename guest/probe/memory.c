@@ -48,10 +48,6 @@ typedef struct Extent {
     size_t pages;
 } Extent;
 
-extern char __image_start[], __constant_end[], __image_end[];
-
-/* Of boot.S: the first entry is in use. */
-extern uint64_t directory_table[];
 static uint64_t directories[MAPPED_GIB - 1][PAGE_WORDS]
     __attribute__((aligned(PAGE_BYTES)));
 
