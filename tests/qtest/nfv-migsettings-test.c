@@ -173,7 +173,7 @@ typedef struct PeerCase {
 
 #define ASKS "nfv_handshake_start own features 0x1\n"
 #define SEES_NFV ASKS "nfv_handshake_peer_nfv its features 0x1\n"
-#define SEES_STOCK ASKS "nfv_handshake_peer_stock \n"
+#define SEES_STOCK ASKS "nfv_handshake_peer_stock\n"
 #define ANSWERS "nfv_handshake_answer own features 0x1\n"
 
 static const PeerCase peer_cases[] = {
@@ -228,10 +228,10 @@ static void expect_trace(const char *log, const char *want)
     if (g_file_get_contents(log, &text, NULL, NULL)) {
         lines = g_strsplit(text, "\n", -1);
         for (int i = 0; lines[i]; i++) {
-            const char *event = strstr(lines[i], "nfv_handshake_");
+            char *event = strstr(lines[i], "nfv_handshake_");
 
             if (event) {
-                g_string_append_printf(events, "%s\n", event);
+                g_string_append_printf(events, "%s\n", g_strchomp(event));
             }
         }
         unlink(log);
