@@ -104,16 +104,35 @@ bool nfv_handshake_receive(uint32_t pong);
 /* Destination: the PONG for this @ping.  Thread that loads. */
 uint32_t nfv_handshake_answer(uint32_t ping);
 
+/* Only for the two functions below. */
+int nfv_vmstate_save_bulk(QEMUFile *f, const VMStateField *field,
+                          const void *elements, int n);
+int coroutine_mixed_fn nfv_vmstate_load_bulk(QEMUFile *f,
+                                             const VMStateField *field,
+                                             void *elements, int n);
+
 /*
- * Save or load the next @n elements of the array @field.  Returns how many it
- * did; the interpreter does the rest, one or more if there are any, and may
- * then call again.  Loading also stops where the stream ends or may have a
- * subsection, because the interpreter decides about those.
+ * Save or load the @n elements of the array @field that follow its first one.
+ * Returns how many it did; the interpreter does the rest.  Loading stops where
+ * the stream ends or may have a subsection, because the interpreter decides
+ * about those.
  */
-int nfv_vmstate_save(QEMUFile *f, const VMStateField *field,
-                     const void *elements, int n);
-int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f, const VMStateField *field,
-                                        void *elements, int n);
+static inline int nfv_vmstate_save(QEMUFile *f, const VMStateField *field,
+                                   const void *elements, int n)
+{
+    return n > 0 && nfv_migration_settings()->vmstate ?
+               nfv_vmstate_save_bulk(f, field, elements, n) :
+               0;
+}
+
+static inline int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f,
+                                                      const VMStateField *field,
+                                                      void *elements, int n)
+{
+    return n > 0 && nfv_migration_settings()->vmstate ?
+               nfv_vmstate_load_bulk(f, field, elements, n) :
+               0;
+}
 
 /*
  * Source: put what a destination expects in place of the JSON description, if

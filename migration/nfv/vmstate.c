@@ -291,39 +291,42 @@ int nfv_vmstate_decode(const NfvVmstatePlan *plan, const uint8_t *in, int n,
 
 /* What migration/vmstate.c calls */
 
-static bool wanted(NfvVmstatePlan *plan, const VMStateField *field, int n)
+/* Not in its caller: QEMU has the compiler clear the buffer. */
+static void save_planned(const NfvVmstatePlan *plan, QEMUFile *f,
+                         const void *elements, int n)
 {
-    return n > 0 && nfv_migration_settings()->vmstate &&
-           nfv_vmstate_plan(plan, field);
-}
-
-int nfv_vmstate_save(QEMUFile *f, const VMStateField *field,
-                     const void *elements, int n)
-{
-    NfvVmstatePlan plan;
     uint8_t out[NFV_VMSTATE_WIRE_MAX];
     int now;
 
-    if (!wanted(&plan, field, n)) {
+    for (int done = 0; done < n; done += now) {
+        now = MIN(n - done, sizeof(out) / plan->wire);
+        nfv_vmstate_encode(plan, elements + (size_t)done * plan->stride, now,
+                           out);
+        qemu_put_buffer(f, out, now * plan->wire);
+    }
+}
+
+int nfv_vmstate_save_bulk(QEMUFile *f, const VMStateField *field,
+                          const void *elements, int n)
+{
+    NfvVmstatePlan plan;
+
+    if (!nfv_vmstate_plan(&plan, field)) {
         return 0;
     }
     trace_nfv_vmstate_save(field->name, n, plan.wire);
-    for (int done = 0; done < n; done += now) {
-        now = MIN(n - done, sizeof(out) / plan.wire);
-        nfv_vmstate_encode(&plan, elements + (size_t)done * plan.stride, now,
-                           out);
-        qemu_put_buffer(f, out, now * plan.wire);
-    }
+    save_planned(&plan, f, elements, n);
     return n;
 }
 
-int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f, const VMStateField *field,
-                                        void *elements, int n)
+int coroutine_mixed_fn nfv_vmstate_load_bulk(QEMUFile *f,
+                                             const VMStateField *field,
+                                             void *elements, int n)
 {
     NfvVmstatePlan plan;
     int done = 0, now, loaded;
 
-    if (!wanted(&plan, field, n)) {
+    if (!nfv_vmstate_plan(&plan, field)) {
         return 0;
     }
     do {
