@@ -1,9 +1,8 @@
 /*
- * Heat: memory that the guest is writing to stays back from the first round,
- * which would send it in vain
+ * Heat: the order in which dirty memory is sent
  *
- * A page that is found dirty again before it was sent is hot.  Its dirty bit
- * stays, so it is pending; only the search for the next page passes it by.
+ * Dirty bits stay where they are, so what stays back is pending; only the
+ * search for the next page passes it by.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -29,19 +28,25 @@
 /* KVM holds its MMU lock while it clears the log of so much. */
 #define CLEAR_STEP (64 * MiB)
 
+typedef enum HeatPhase {
+    HEAT_FIRST_ROUND, /* what was found dirty again stays back */
+    HEAT_FRESH,       /* only what became dirty since the last sync but one */
+    HEAT_REST,        /* all */
+} HeatPhase;
+
 typedef struct HotBlock {
     RAMBlock *rb;
     uint64_t pages;
-    unsigned long *hot; /* one bit a target page */
+    /*
+     * One bit a target page.  @marked: found dirty again in the first round,
+     * later fresh; @before: dirtied before the last sync.
+     */
+    unsigned long *marked, *before;
 } HotBlock;
 
-static GArray *blocks; /* of HotBlock; NULL: no page stays back */
+static GArray *blocks; /* of HotBlock; NULL: QEMU's order */
+static HeatPhase phase;
 static uint64_t deferred;
-
-bool nfv_heat_active(void)
-{
-    return blocks != NULL;
-}
 
 uint64_t nfv_heat_deferred(void)
 {
@@ -82,6 +87,7 @@ void nfv_heat_start(void)
         return; /* savevm has no policy that would release it */
     }
     blocks = g_array_new(false, false, sizeof(HotBlock));
+    phase = HEAT_FIRST_ROUND;
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH_NOT_IGNORED(rb)
     {
@@ -90,7 +96,8 @@ void nfv_heat_start(void)
             .pages = rb->used_length >> qemu_target_page_bits(),
         };
 
-        b.hot = bitmap_new(b.pages);
+        b.marked = bitmap_new(b.pages);
+        b.before = bitmap_new(b.pages);
         clear_log(rb);
         g_array_append_val(blocks, b);
     }
@@ -98,21 +105,46 @@ void nfv_heat_start(void)
 
 void nfv_heat_release(void)
 {
-    uint64_t pages = 0;
-
     if (!blocks) {
         return;
     }
     for (guint i = 0; i < blocks->len; i++) {
         HotBlock *b = &g_array_index(blocks, HotBlock, i);
 
-        pages += bitmap_count_one(b->hot, b->pages);
-        g_free(b->hot);
+        g_free(b->marked);
+        g_free(b->before);
     }
     g_array_unref(blocks);
     blocks = NULL;
+}
+
+static void end_first_round(void)
+{
+    uint64_t pages = 0;
+
+    for (guint i = 0; i < blocks->len; i++) {
+        HotBlock *b = &g_array_index(blocks, HotBlock, i);
+
+        pages += bitmap_count_one(b->marked, b->pages);
+        bitmap_zero(b->marked, b->pages);
+    }
     qatomic_set(&deferred, pages << qemu_target_page_bits());
-    trace_nfv_heat_release(pages);
+    trace_nfv_heat_first_round(pages);
+}
+
+void nfv_heat_exhausted(void)
+{
+    if (blocks && phase == HEAT_FIRST_ROUND) {
+        end_first_round();
+    }
+    phase = HEAT_REST;
+}
+
+void nfv_heat_synced(void)
+{
+    if (phase == HEAT_REST) {
+        phase = HEAT_FRESH;
+    }
 }
 
 /* Words of the global log of dirty memory, which RAM blocks share. */
@@ -136,18 +168,37 @@ void nfv_heat_sync(RAMBlock *rb)
     }
     log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);
     for (uint64_t page = 0; page < b->pages; page += BITS_PER_LONG) {
-        b->hot[BIT_WORD(page)] |= log_word(log, first + page);
+        unsigned long bits = log_word(log, first + page);
+        unsigned long k = BIT_WORD(page);
+
+        if (phase == HEAT_FIRST_ROUND) {
+            b->marked[k] |= bits;
+        } else {
+            /* What is written all the time is not fresh. */
+            b->marked[k] = bits & ~b->before[k];
+            b->before[k] = bits;
+        }
     }
 }
 
 unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
                             unsigned long size)
 {
-    /* Once the guest stands still, all must go. */
-    HotBlock *b = blocks && runstate_is_running() ? find(rb) : NULL;
+    HotBlock *b;
+    unsigned long end;
 
-    while (b && page < size && page < b->pages && test_bit(page, b->hot)) {
-        page = find_next_bit(rb->bmap, size, page + 1);
+    /* Once the guest stands still, all must go. */
+    if (!blocks || phase == HEAT_REST || !runstate_is_running()) {
+        return page;
+    }
+    b = find(rb);
+    end = b ? MIN(size, b->pages) : 0;
+    while (page < end &&
+           test_bit(page, b->marked) == (phase == HEAT_FIRST_ROUND)) {
+        page = phase == HEAT_FIRST_ROUND ?
+                   find_next_zero_bit(b->marked, end, page + 1) :
+                   find_next_bit(b->marked, end, page + 1);
+        page = find_next_bit(rb->bmap, size, page);
     }
     return page;
 }

@@ -1,6 +1,9 @@
 /*
- * Heat: memory that the guest is writing to stays back from the first round,
- * which would send it in vain
+ * Heat: the order in which dirty memory is sent
+ *
+ * In the first round, memory that the guest is writing to stays back: it would
+ * be sent in vain.  Afterwards what was written last goes first: a guest that
+ * cycles through buffers comes back to it last.
  *
  * All in the migration thread, if nothing else is said.
  *
@@ -10,13 +13,19 @@
 #ifndef MIGRATION_NFV_HEAT_H
 #define MIGRATION_NFV_HEAT_H
 
-/* Whether pages may stay back now. */
-bool nfv_heat_active(void);
+/* Dirty memory was synchronised: what is new goes first. */
+void nfv_heat_synced(void);
 
-/* Nothing stays back any more; what did is still dirty. */
+/* There was nothing more to send in this order: send what stayed back. */
+void nfv_heat_exhausted(void);
+
+/* The order is QEMU's again; what stayed back is still dirty. */
 void nfv_heat_release(void);
 
-/* Bytes that stayed back in the last migration.  Any thread. */
+/*
+ * Bytes that stayed back from the first round of the last migration.  Any
+ * thread.
+ */
 uint64_t nfv_heat_deferred(void);
 
 #endif

@@ -279,6 +279,7 @@ NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
         NfvDecision d;
 
         pending = synchronise(pending);
+        nfv_heat_synced();
         d = decide(s, pending, may_switch);
         if (d.step == NFV_MIGRATION_STEP_SWITCH) {
             nfv_heat_release();
@@ -290,8 +291,7 @@ NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
         }
     }
     if (qemu_savevm_state_iterate(s->to_dst_file, false) > 0) {
-        /* The first round has sent all but what stayed back. */
-        nfv_heat_release();
+        nfv_heat_exhausted();
     }
     return NFV_POLICY_RESUME;
 }
