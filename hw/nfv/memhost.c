@@ -68,6 +68,22 @@ static uint64_t read_available(const char *root)
     return kib * KiB;
 }
 
+/* The kernel drops it before it kills anybody: "inactive_file 4096". */
+static uint64_t read_page_cache(const char *root, const char *cgroup)
+{
+    g_autofree char *file =
+        g_strdup_printf("/sys/fs/cgroup%s/memory.stat", cgroup);
+    g_autofree char *text = nfv_sysfile_text(root, file);
+    const char *line = text ? strstr(text, "inactive_file ") : NULL;
+    uint64_t bytes;
+
+    if (!line ||
+        qemu_strtou64(line + strlen("inactive_file "), &line, 10, &bytes)) {
+        return 0;
+    }
+    return bytes;
+}
+
 static uint64_t read_room(const char *root, const char *cgroup)
 {
     g_autofree char *max_file =
@@ -75,9 +91,10 @@ static uint64_t read_room(const char *root, const char *cgroup)
     g_autofree char *now_file =
         g_strdup_printf("/sys/fs/cgroup%s/memory.current", cgroup);
     int64_t max = nfv_sysfile_number(root, max_file, -1); /* "max": none */
-    int64_t now = nfv_sysfile_number(root, now_file, 0);
+    int64_t now = nfv_sysfile_number(root, now_file, 0) -
+                  read_page_cache(root, cgroup);
 
-    return max < 0 ? UINT64_MAX : MAX(0, max - now);
+    return max < 0 ? UINT64_MAX : MAX(0, max - MAX(0, now));
 }
 
 /*

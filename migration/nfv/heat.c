@@ -159,11 +159,10 @@ void nfv_heat_sync(RAMBlock *rb)
 {
     unsigned long first = rb->offset >> qemu_target_page_bits();
     DirtyMemoryBlocks *log;
-    HotBlock *b;
+    HotBlock *b = blocks ? find(rb) : NULL;
 
     /* Words of both bitmaps must match; small blocks are not worth more. */
-    if (!blocks || first % BITS_PER_LONG || !(b = find(rb)) ||
-        b->pages % BITS_PER_LONG) {
+    if (!b || first % BITS_PER_LONG || b->pages % BITS_PER_LONG) {
         return;
     }
     log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);

@@ -95,29 +95,29 @@ static void test_huge_unpinned(void)
     static const struct {
         const char *properties;
         bool populated;
-    } cases[] = {
+    } rows[] = {
         { "hugepages=2M", true },
         { "hugepages=2M,prealloc=off", false },
     };
 
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
         NfvGuestRam ram;
+        const char *state = rows[i].populated ? "applied" : "off";
         QTestState *qts;
 
         if (!nfv_huge_reserve(2048, RAM_MIB / 2)) {
             return;
         }
-        qts = qtest_initf("-M nfv,%s -nodefaults -S -m %u", cases[i].properties,
+        qts = qtest_initf("-M nfv,%s -nodefaults -S -m %u", rows[i].properties,
                           RAM_MIB);
         nfv_guest_ram_check(qts, "pc.ram", 0, &ram);
         g_assert_cmpuint(ram.page_kib, ==, 2048);
-        if (cases[i].populated) {
+        if (rows[i].populated) {
             g_assert_cmpuint(ram.populated, ==, ram.size);
         } else {
             g_assert_cmpuint(ram.populated, <, ram.size);
         }
-        nfv_test_tuning(qts, "prealloc", cases[i].populated ? "applied" : "off",
-                        NULL);
+        nfv_test_tuning(qts, "prealloc", state, NULL);
         qtest_quit(qts);
         nfv_huge_release();
     }
@@ -131,7 +131,7 @@ static void test_small(void)
         const char *properties;
         bool populated;
         const char *hugepages, *prealloc, *lock;
-    } cases[] = {
+    } rows[] = {
         { "hugepages=off,mem-lock=off", true, "off", "applied", "off" },
         { "hugepages=off,mem-lock=off,prealloc=on", true, "off", "applied",
           "off" },
@@ -143,9 +143,9 @@ static void test_small(void)
     if (!has_one_node() || !nfv_setup_init(&s)) {
         return;
     }
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
         g_autofree char *properties =
-            g_strdup_printf("rt=off,%s", cases[i].properties);
+            g_strdup_printf("rt=off,%s", rows[i].properties);
         NfvGuestRam ram;
         QTestState *qts =
             nfv_setup_start(&s, "qtest", properties, "-nodefaults -m 64");
@@ -153,14 +153,14 @@ static void test_small(void)
         nfv_guest_ram_check(qts, "pc.ram", 0, &ram);
         g_assert_cmpuint(ram.page_kib, ==, qemu_real_host_page_size() / 1024);
         g_assert_cmpuint(ram.locked, ==, 0);
-        if (cases[i].populated) {
+        if (rows[i].populated) {
             g_assert_cmpuint(ram.populated, ==, ram.size);
         } else {
             g_assert_cmpuint(ram.populated, <, ram.size);
         }
-        nfv_test_tuning(qts, "hugepages", cases[i].hugepages, NULL);
-        nfv_test_tuning(qts, "prealloc", cases[i].prealloc, NULL);
-        nfv_test_tuning(qts, "mem-lock", cases[i].lock, NULL);
+        nfv_test_tuning(qts, "hugepages", rows[i].hugepages, NULL);
+        nfv_test_tuning(qts, "prealloc", rows[i].prealloc, NULL);
+        nfv_test_tuning(qts, "mem-lock", rows[i].lock, NULL);
         qtest_quit(qts);
     }
 }
@@ -274,7 +274,7 @@ static void test_refused_pages(void)
     static const struct {
         const char *properties, *options;
         NfvWords words;
-    } cases[] = {
+    } rows[] = {
         { "hugepages=2M",
           "-m 64",
           { "hugepages=2M: the guest needs 32 huge pages of 2M; free are 10 on "
@@ -305,9 +305,9 @@ static void test_refused_pages(void)
 
     write_pools(root, "2048kB", 10, 5);
     write_pools(root, "1048576kB", 1, 0);
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        nfv_test_refused(root, cases[i].properties, cases[i].options,
-                         cases[i].words);
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
+        nfv_test_refused(root, rows[i].properties, rows[i].options,
+                         rows[i].words);
     }
 }
 
@@ -370,7 +370,7 @@ static void test_refused_values(void)
     static const struct {
         const char *properties;
         NfvWords words;
-    } cases[] = {
+    } rows[] = {
         { "hugepages=4M",
           { "hugepages=4M is not valid", "auto, on, off, 2M and 1G" } },
         { "hugepages=", { "hugepages= is not valid" } },
@@ -382,8 +382,8 @@ static void test_refused_values(void)
     };
     g_auto(NfvTestRoot) root = nfv_test_root_new();
 
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        nfv_test_refused(root, cases[i].properties, NULL, cases[i].words);
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
+        nfv_test_refused(root, rows[i].properties, NULL, rows[i].words);
     }
 }
 
@@ -419,7 +419,7 @@ static void test_refused_backends(void)
     static const struct {
         const char *properties, *options;
         NfvWords words;
-    } cases[] = {
+    } rows[] = {
         { "hugepages=2M,memory-backend=m",
           "-m 64 -object memory-backend-ram,id=m,size=64M",
           { "hugepages=2M contradicts memory backend 'm', whose pages have 4 "
@@ -444,9 +444,9 @@ static void test_refused_backends(void)
     };
     g_auto(NfvTestRoot) root = nfv_test_root_new();
 
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        nfv_test_refused(root, cases[i].properties, cases[i].options,
-                         cases[i].words);
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
+        nfv_test_refused(root, rows[i].properties, rows[i].options,
+                         rows[i].words);
     }
 }
 
@@ -696,7 +696,7 @@ static void test_merge(void)
     static const struct {
         const char *machine;
         bool merge;
-    } cases[] = {
+    } rows[] = {
         { "nfv,hugepages=off", false },
         { "nfv,hugepages=off,mem-merge=off", false },
         { "nfv,hugepages=off,mem-merge=on", true },
@@ -707,14 +707,14 @@ static void test_merge(void)
         g_test_skip("this host's kernel has no KSM");
         return;
     }
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
         QTestState *qts =
-            qtest_initf("-M %s -nodefaults -S -m 64", cases[i].machine);
+            qtest_initf("-M %s -nodefaults -S -m 64", rows[i].machine);
         NfvGuestRam ram;
 
-        g_test_message("%s", cases[i].machine);
+        g_test_message("%s", rows[i].machine);
         nfv_guest_ram_read(qts, 0, 64 * MIB, &ram);
-        g_assert_cmpint(ram.mergeable, ==, cases[i].merge);
+        g_assert_cmpint(ram.mergeable, ==, rows[i].merge);
         qtest_quit(qts);
     }
 }

@@ -258,7 +258,7 @@ static QTestState *start_group(const char *more)
     for (int i = 0; i < GROUP; i++) {
         g_string_append_printf(
             options,
-            " -device pcie-root-port,id=port%d,chassis=%d,addr=%#x.%d%s", i,
+            " -device pcie-root-port,id=port%d,chassis=%d,addr=0x%x.%d%s", i,
             i + 1, 8 + i / 8, i % 8, i % 8 ? "" : ",multifunction=on");
     }
     g_string_append_printf(options,

@@ -11,11 +11,10 @@
 
 /* smaps, as Linux 6.1 and 6.18 write it; fields that do not matter left out */
 
-#define HEAD(range) range " rw-p 00000000 00:00 0 \n"
+#define PLAIN "7f0000000000-7f0004000000 rw-p 00000000 00:00 0\n"
 
 /* 64 MiB of which 48 are populated, 32 of these in transparent huge pages */
-static const char anonymous[] =
-    HEAD("7f0000000000-7f0004000000") "Size:              65536 kB\n"
+static const char anonymous[] = PLAIN "Size:              65536 kB\n"
                                       "KernelPageSize:        4 kB\n"
                                       "MMUPageSize:           4 kB\n"
                                       "Rss:               49152 kB\n"
@@ -30,14 +29,13 @@ static const char anonymous[] =
                                       "Swap:                  0 kB\n"
                                       "Locked:                0 kB\n"
                                       "THPeligible:           1\n"
-                                      "VmFlags: rd wr mr mw me ac sd hg mg \n";
+                                      "VmFlags: rd wr mr mw me ac sd hg mg\n";
 
-static const char locked[] =
-    HEAD("7f0000000000-7f0004000000") "Size:              65536 kB\n"
-                                      "Rss:               65536 kB\n"
-                                      "AnonHugePages:     65536 kB\n"
-                                      "Locked:            65536 kB\n"
-                                      "VmFlags: rd wr mr mw me lo ac sd hg \n";
+static const char locked[] = PLAIN "Size:              65536 kB\n"
+                                   "Rss:               65536 kB\n"
+                                   "AnonHugePages:     65536 kB\n"
+                                   "Locked:            65536 kB\n"
+                                   "VmFlags: rd wr mr mw me lo ac sd hg\n";
 
 /* Nothing is resident, by the kernel's way to count. */
 static const char hugetlb_shared[] = "7f0000000000-7f0004000000 rw-s 00000000 "
@@ -63,45 +61,40 @@ static const char shmem[] = "7f0000000000-7f0004000000 rw-s 00000000 00:01 "
                             "AnonHugePages:         0 kB\n"
                             "ShmemPmdMapped:     8192 kB\n"
                             "FilePmdMapped:      2048 kB\n"
-                            "VmFlags: rd wr sh mr mw me ms sd \n";
+                            "VmFlags: rd wr sh mr mw me ms sd\n";
 
 /*
  * The range in three mappings, of which the middle one is locked; and what
  * begins before it and after it.
  */
-static const char several[] = HEAD(
-    "7effffffe000-7effffffffff") "Size:                  8 kB\n"
-                                 "Rss:                   8 kB\n"
-                                 "VmFlags: rd wr lo \n" HEAD(
-                                     "7f0000000000-7f0001000000") "Size:       "
-                                                                  "       "
-                                                                  "16384 kB\n"
-                                                                  "Rss:        "
-                                                                  "        "
-                                                                  "4096 kB\n"
-                                                                  "VmFlags: rd "
-                                                                  "wr \n" HEAD(
-                                                                      "7f000100"
-                                                                      "0000-"
-                                                                      "7f000200"
-                                                                      "0000") "Size:              16384 kB\n"
-                                                                              "Rss:                8192 kB\n"
-                                                                              "AnonHugePages:      2048 kB\n"
-                                                                              "VmFlags: rd wr lo \n" HEAD(
-                                                                                  "7f0002000000-7f0004000000") "Size:              32768 kB\n"
-                                                                                                               "Rss:               16384 kB\n"
-                                                                                                               "VmFlags: rd wr \n" HEAD(
-                                                                                                                   "7f0004000000-7f0005000000") "Size:              16384 kB\n"
-                                                                                                                                                "Rss:               16384 kB\n"
-                                                                                                                                                "VmFlags: rd wr lo \n"
-                                                                                                                                                "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0          "
-                                                                                                                                                "[vsyscall]\n"
-                                                                                                                                                "Size:                  4 kB\n"
-                                                                                                                                                "VmFlags: ex \n";
+static const char several[] =
+    "7effffffe000-7effffffffff rw-p 00000000 00:00 0\n"
+    "Size:                  8 kB\n"
+    "Rss:                   8 kB\n"
+    "VmFlags: rd wr lo\n"
+    "7f0000000000-7f0001000000 rw-p 00000000 00:00 0\n"
+    "Size:              16384 kB\n"
+    "Rss:                4096 kB\n"
+    "VmFlags: rd wr\n"
+    "7f0001000000-7f0002000000 rw-p 00000000 00:00 0\n"
+    "Size:              16384 kB\n"
+    "Rss:                8192 kB\n"
+    "AnonHugePages:      2048 kB\n"
+    "VmFlags: rd wr lo\n"
+    "7f0002000000-7f0004000000 rw-p 00000000 00:00 0\n"
+    "Size:              32768 kB\n"
+    "Rss:               16384 kB\n"
+    "VmFlags: rd wr\n"
+    "7f0004000000-7f0005000000 rw-p 00000000 00:00 0\n"
+    "Size:              16384 kB\n"
+    "Rss:               16384 kB\n"
+    "VmFlags: rd wr lo\n"
+    "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n"
+    "Size:                  4 kB\n"
+    "VmFlags: ex\n";
 
-static const char no_flags[] =
-    HEAD("7f0000000000-7f0004000000") "Size:              65536 kB\n"
-                                      "Rss:                1024 kB\n";
+static const char no_flags[] = PLAIN "Size:              65536 kB\n"
+                                     "Rss:                1024 kB\n";
 
 #define START 0x7f0000000000
 
@@ -124,8 +117,8 @@ static void test_smaps(void)
         /* No mapping before it */
         { "Size: 65536 kB\nRss: 65536 kB\nVmFlags: lo\n", 0, 0, 0 },
         /* Fields that are none */
-        { HEAD("7f0000000000-7f0004000000") "Size:\nRss: x kB\nRss 5 kB\n"
-                                            "AnonHugePages: -\n:\n\nVmFlags:\n",
+        { PLAIN "Size:\nRss: x kB\nRss 5 kB\n"
+                "AnonHugePages: -\n:\n\nVmFlags:\n",
           0, 0, 0 },
         /* A start that is none; one beyond 64 bits */
         { "x7f0000000000-7f0004000000 rw-p\nRss: 1024 kB\n", 0, 0, 0 },
@@ -196,9 +189,9 @@ static void test_numa(void)
         /* Garbage */
         { NULL, 0, 0 },
         { "", 0, 0 },
-        { "\n \n", 0, 0 },
+        { "\n\n", 0, 0 },
         { "7f0000000000\n", 0, 0 },
-        { "7f0000000000 \n", 0, 0 },
+        { "7f0000000000\n", 0, 0 },
         { "x7f0000000000 bind:0 N0=4 kernelpagesize_kB=4\n", 0, 0 },
         { "7f0000000000 bind:0 N=4 N0 N0= N0=x Nx=4 N128=4 N4294967297=4 "
           "N-1=3 kernelpagesize_kB=4\n",

@@ -18,7 +18,7 @@ static void test_parse_valid(void)
         OnOffAuto hugepages;
         uint64_t page_size;
         const char *format;
-    } cases[] = {
+    } rows[] = {
         { "auto", ON_OFF_AUTO_AUTO, 0, "auto" },
         { "on", ON_OFF_AUTO_ON, 0, "on" },
         { "off", ON_OFF_AUTO_OFF, 0, "off" },
@@ -30,19 +30,19 @@ static void test_parse_valid(void)
         { "1024M", ON_OFF_AUTO_ON, GiB, "1G" },
     };
 
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
         /* What was there before does not show through. */
         NfvMemoryConfig config = { .hugepages = ON_OFF_AUTO_OFF,
                                    .page_size = 4096 };
         g_autofree char *text = NULL;
 
-        g_test_message("%s", cases[i].text);
+        g_test_message("%s", rows[i].text);
         g_assert_true(
-            nfv_memory_parse_hugepages(&config, cases[i].text, &error_abort));
-        g_assert_cmpint(config.hugepages, ==, cases[i].hugepages);
-        g_assert_cmpuint(config.page_size, ==, cases[i].page_size);
+            nfv_memory_parse_hugepages(&config, rows[i].text, &error_abort));
+        g_assert_cmpint(config.hugepages, ==, rows[i].hugepages);
+        g_assert_cmpuint(config.page_size, ==, rows[i].page_size);
         text = nfv_memory_format_hugepages(&config);
-        g_assert_cmpstr(text, ==, cases[i].format);
+        g_assert_cmpstr(text, ==, rows[i].format);
     }
 }
 
@@ -203,12 +203,12 @@ static void check_plan(const PlanCase *c)
     check_shortfall(&plan->prealloc, c->prealloc_why, NULL);
 }
 
-static void check_plans(const PlanCase *cases, unsigned count)
+static void check_plans(const PlanCase *rows, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         g_test_message("case %u: hugepages=%s", i,
-                       cases[i].hugepages ?: "auto");
-        check_plan(&cases[i]);
+                       rows[i].hugepages ?: "auto");
+        check_plan(&rows[i]);
     }
 }
 
@@ -219,7 +219,7 @@ static void check_plans(const PlanCase *cases, unsigned count)
 /* Which sizes are tried, where nothing is bound and all that is asked fits. */
 static void test_plan_sizes(void)
 {
-    static const PlanCase cases[] = {
+    static const PlanCase rows[] = {
         { .pages_2m = { { 1024 } },
           .pages_1g = { { 2 } },
           .tries = "2M:p 1G:p T:" },
@@ -249,13 +249,13 @@ static void test_plan_sizes(void)
           .tries = "2M:p" },
     };
 
-    check_plans(cases, ARRAY_SIZE(cases));
+    check_plans(rows, ARRAY_SIZE(rows));
 }
 
 /* With pinned vCPUs: first bound to their nodes. */
 static void test_plan_pinned(void)
 {
-    static const PlanCase cases[] = {
+    static const PlanCase rows[] = {
         { .nodes = "0",
           .pages_2m = { { 1024 } },
           .pages_1g = { { 2 } },
@@ -282,12 +282,12 @@ static void test_plan_pinned(void)
           .tries = "1G:p" },
     };
 
-    check_plans(cases, ARRAY_SIZE(cases));
+    check_plans(rows, ARRAY_SIZE(rows));
 }
 
 static void test_plan_prealloc(void)
 {
-    static const PlanCase cases[] = {
+    static const PlanCase rows[] = {
         { .prealloc = ON, .hugepages = "off", .tries = "T:p" },
         { .prealloc = OFF, .hugepages = "off", .tries = "T:" },
         { .prealloc = ON, .pages_2m = { { 1024 } }, .tries = "2M:p T:p" },
@@ -310,13 +310,13 @@ static void test_plan_prealloc(void)
           .tries = "2M:b T:b 2M: T:" },
     };
 
-    check_plans(cases, ARRAY_SIZE(cases));
+    check_plans(rows, ARRAY_SIZE(rows));
 }
 
 /* The smallest size that was asked for has the word. */
 static void test_plan_short_auto(void)
 {
-    static const PlanCase cases[] = {
+    static const PlanCase rows[] = {
         { .tries = "T:",
           .huge_why = SHORT("1024", "2M", "0 on node 0, 0 on node 1"),
           .huge_remedy = "echo 1026 > /sys/kernel/mm/hugepages/"
@@ -382,12 +382,12 @@ static void test_plan_short_auto(void)
           .tries = "2M:p T:" },
     };
 
-    check_plans(cases, ARRAY_SIZE(cases));
+    check_plans(rows, ARRAY_SIZE(rows));
 }
 
 static void test_plan_short_on(void)
 {
-    static const PlanCase cases[] = {
+    static const PlanCase rows[] = {
         { .hugepages = "on",
           .huge_why = SHORT("1024", "2M", "0 on node 0, 0 on node 1") },
         { .hugepages = "2M",
@@ -423,7 +423,7 @@ static void test_plan_short_on(void)
               SHORT_ON("1024", "2M", "0", "1023 on node 0, 1 on node 1") },
     };
 
-    check_plans(cases, ARRAY_SIZE(cases));
+    check_plans(rows, ARRAY_SIZE(rows));
 }
 
 #define TOO_LITTLE                                                        \
@@ -432,7 +432,7 @@ static void test_plan_short_on(void)
 
 static void test_plan_available(void)
 {
-    static const PlanCase cases[] = {
+    static const PlanCase rows[] = {
         { .hugepages = "off",
           .nodes = "0",
           .available_mib = 2048,
@@ -472,7 +472,7 @@ static void test_plan_available(void)
           .prealloc_why = TOO_LITTLE },
     };
 
-    check_plans(cases, ARRAY_SIZE(cases));
+    check_plans(rows, ARRAY_SIZE(rows));
 }
 
 /* A host that does not tell its nodes */
@@ -507,7 +507,7 @@ static void test_lock(void)
         bool unplugs;
         NfvTuningState state;
         const char *why;
-    } cases[] = {
+    } rows[] = {
         { OFF, true, true, -1, false, NFV_TUNING_STATE_OFF },
         { OFF, true, true, -1, true, NFV_TUNING_STATE_OFF },
         { OFF, false, false, 0, true, NFV_TUNING_STATE_OFF },
@@ -540,25 +540,25 @@ static void test_lock(void)
           "virtio-mem" },
     };
 
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        NfvMemoryConfig config = { .lock = cases[i].lock };
-        NfvMemoryNeed need = { .size = 64 * MiB, .pinned = cases[i].pinned };
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
+        NfvMemoryConfig config = { .lock = rows[i].lock };
+        NfvMemoryNeed need = { .size = 64 * MiB, .pinned = rows[i].pinned };
         g_autofree NfvMemoryHost *host = g_new0(NfvMemoryHost, 1);
         g_autofree char *why = NULL, *remedy = NULL;
         NfvShortfall s = { 0 };
         NfvTuningState state;
 
         g_test_message("case %d", i);
-        host->may_lock = cases[i].may_lock;
+        host->may_lock = rows[i].may_lock;
         host->lock_limit =
-            cases[i].limit_mib < 0 ? UINT64_MAX : cases[i].limit_mib * MiB;
-        state = nfv_memory_lock(&config, &need, host, cases[i].unplugs, &s);
+            rows[i].limit_mib < 0 ? UINT64_MAX : rows[i].limit_mib * MiB;
+        state = nfv_memory_lock(&config, &need, host, rows[i].unplugs, &s);
         why = s.why;
         remedy = s.remedy;
         g_assert_cmpstr(NfvTuningState_str(state), ==,
-                        NfvTuningState_str(cases[i].state));
-        if (cases[i].why) {
-            assert_contains(why, cases[i].why);
+                        NfvTuningState_str(rows[i].state));
+        if (rows[i].why) {
+            assert_contains(why, rows[i].why);
             g_assert_nonnull(remedy);
         } else {
             g_assert_null(why);
@@ -578,7 +578,7 @@ static void test_check(void)
         uint64_t page_size;
         bool populated;
         const char *contradicts;
-    } cases[] = {
+    } rows[] = {
         { "auto", AUTO, 4 * KiB, false },
         { "auto", AUTO, GiB, true },
         { "on", AUTO, 2 * MiB, false },
@@ -602,33 +602,33 @@ static void test_check(void)
         { "2M", OFF, GiB, true, hugepages },
     };
 
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        NfvMemoryConfig config = { .prealloc = cases[i].prealloc };
-        NfvMemoryGiven given = { "mem7", cases[i].page_size,
-                                 cases[i].populated };
+    for (int i = 0; i < ARRAY_SIZE(rows); i++) {
+        NfvMemoryConfig config = { .prealloc = rows[i].prealloc };
+        NfvMemoryGiven given = { "mem7", rows[i].page_size,
+                                 rows[i].populated };
         g_autofree char *message = NULL;
         Error *err = NULL;
         bool ok;
 
         g_test_message("case %d", i);
-        nfv_memory_parse_hugepages(&config, cases[i].hugepages, &error_abort);
+        nfv_memory_parse_hugepages(&config, rows[i].hugepages, &error_abort);
         ok = nfv_memory_check(&config, &given, &err);
-        g_assert_cmpint(ok, ==, !cases[i].contradicts);
+        g_assert_cmpint(ok, ==, !rows[i].contradicts);
         if (ok) {
             assert_no_error(err);
-        } else if (cases[i].contradicts == hugepages) {
+        } else if (rows[i].contradicts == hugepages) {
             message =
                 g_strdup_printf("hugepages=%s contradicts memory backend "
                                 "'mem7', whose pages "
                                 "have %" PRIu64 " KiB",
-                                cases[i].hugepages, cases[i].page_size / KiB);
+                                rows[i].hugepages, rows[i].page_size / KiB);
             assert_error(err, message);
         } else {
             message = g_strdup_printf("prealloc=%s contradicts memory backend "
                                       "'mem7', which has "
                                       "prealloc=%s",
-                                      OnOffAuto_str(cases[i].prealloc),
-                                      cases[i].populated ? "on" : "off");
+                                      OnOffAuto_str(rows[i].prealloc),
+                                      rows[i].populated ? "on" : "off");
             assert_error(err, message);
         }
     }
