@@ -25,6 +25,7 @@
 #include "migration/ram.h"
 #include "system/balloon.h"
 #include "system/runstate.h"
+#include "system/system.h"
 #include "holelist.h"
 #include "holes.h"
 #include "policy.h"
@@ -561,12 +562,20 @@ static int destination_notify(NotifierWithReturn *notifier, void *data,
     return 0;
 }
 
-static void popmap_register(void)
+/* The lists of both are emptied after migration_init(). */
+static void popmap_ready(Notifier *notifier, void *data)
 {
     static NotifierWithReturn outgoing = { .notify = source_notify };
     static NotifierWithReturn incoming = { .notify = destination_notify };
 
     precopy_add_notifier(&outgoing);
     postcopy_add_notifier(&incoming);
+}
+
+static void popmap_register(void)
+{
+    static Notifier ready = { .notify = popmap_ready };
+
+    qemu_add_machine_init_done_notifier(&ready);
 }
 migration_init(popmap_register);
