@@ -16,6 +16,7 @@
 #include "migration/nfv.h"
 #include "migration/savevm.h"
 #include "policy.h"
+#include "system/system.h"
 #include "trace.h"
 
 /*
@@ -88,7 +89,10 @@ NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms)
 {
     NfvPeer known;
 
-    if (asked && timeout_ms && !qemu_sem_timedwait(&answered, timeout_ms)) {
+    if (!asked) {
+        return NFV_PEER_UNKNOWN;
+    }
+    if (timeout_ms && !qemu_sem_timedwait(&answered, timeout_ms)) {
         qemu_sem_post(&answered); /* for the next caller */
     }
     known = qatomic_load_acquire(&peer);
@@ -112,13 +116,38 @@ static int handshake_reset(NotifierWithReturn *notifier, MigrationEvent *e,
     return 0;
 }
 
+/*
+ * The peer is gone: what is saved next, to a snapshot for example, is not for
+ * it.  Main thread, after the migration thread asked for the last time.
+ */
+static int handshake_forget(NotifierWithReturn *notifier, void *data,
+                            Error **errp)
+{
+    PrecopyNotifyData *notify = data;
+
+    if (notify->reason == PRECOPY_NOTIFY_CLEANUP) {
+        asked = false;
+    }
+    return 0;
+}
+
+/* The list is emptied after migration_init(). */
+static void handshake_ready(Notifier *notifier, void *data)
+{
+    static NotifierWithReturn cleanup = { .notify = handshake_forget };
+
+    precopy_add_notifier(&cleanup);
+}
+
 static void handshake_register(void)
 {
     static NotifierWithReturn notifiers[MIG_MODE__MAX];
+    static Notifier ready = { .notify = handshake_ready };
 
     qemu_sem_init(&answered, 0);
     for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
         migration_add_notifier_mode(&notifiers[mode], handshake_reset, mode);
     }
+    qemu_add_machine_init_done_notifier(&ready);
 }
 migration_init(handshake_register);
