@@ -124,13 +124,19 @@ static NfvHoleSource source_of(RAMBlock *rb)
     return nfv_holes_source(rb->fd, qemu_ram_is_shared(rb));
 }
 
-/* NULL where they are unknown. */
-static unsigned long *find_holes(RAMBlock *rb)
+/* What is used of the block; a guest may resize one at any time. */
+static uint64_t count_pages(const RAMBlock *rb)
 {
-    uint64_t pages = rb->used_length >> qemu_target_page_bits();
+    return qatomic_read(&rb->used_length) >> qemu_target_page_bits();
+}
+
+/* Of the first @pages; NULL where they are unknown. */
+static unsigned long *find_holes(RAMBlock *rb, uint64_t pages)
+{
     g_autofree unsigned long *holes = bitmap_new(pages);
 
-    if (!nfv_holes_find(source_of(rb), rb->host, rb->used_length, rb->fd,
+    if (!nfv_holes_find(source_of(rb), rb->host,
+                        pages << qemu_target_page_bits(), rb->fd,
                         rb->fd_offset, qemu_target_page_bits(), holes)) {
         return NULL;
     }
@@ -198,7 +204,7 @@ static void dirty_run(HoleBlock *b, uint64_t start, uint64_t length)
  */
 static void verify_block(HoleBlock *b, bool skipped)
 {
-    g_autofree unsigned long *now = find_holes(b->rb);
+    g_autofree unsigned long *now = find_holes(b->rb, b->pages);
     g_autofree unsigned long *lost = bitmap_new(b->pages);
 
     if (now) {
@@ -214,12 +220,8 @@ static void verify_block(HoleBlock *b, bool skipped)
 
 static void add_source_block(HoleMap *map, RAMBlock *rb, bool skip)
 {
-    HoleBlock b = {
-        .rb = rb,
-        .pages = rb->used_length >> qemu_target_page_bits(),
-        .holes = find_holes(rb),
-    };
-    uint64_t min_run = 1, found;
+    uint64_t pages = count_pages(rb), min_run = 1, found;
+    HoleBlock b = { .rb = rb, .pages = pages, .holes = find_holes(rb, pages) };
 
     if (!b.holes) {
         trace_nfv_popmap_unknown(rb->idstr);
@@ -387,11 +389,10 @@ static bool is_fresh(const RAMBlock *rb)
 /* Its holes, or all of it if it is fresh; NULL: unknown. */
 static unsigned long *find_zeroes(RAMBlock *rb)
 {
-    unsigned long *holes = find_holes(rb);
+    uint64_t pages = count_pages(rb);
+    unsigned long *holes = find_holes(rb, pages);
 
     if (!holes && is_fresh(rb)) {
-        uint64_t pages = rb->used_length >> qemu_target_page_bits();
-
         holes = bitmap_new(pages);
         bitmap_set(holes, 0, pages);
     }
@@ -404,7 +405,7 @@ static unsigned long *find_zeroes(RAMBlock *rb)
  */
 static void expect_content(RAMBlock *rb)
 {
-    uint64_t pages = rb->used_length >> qemu_target_page_bits();
+    uint64_t pages = count_pages(rb);
     g_autofree unsigned long *zeroes = find_zeroes(rb);
 
     if (zeroes) {
@@ -420,7 +421,7 @@ static void enter_block(Load *load, RAMBlock *rb)
     g_free(load->own);
     load->own = find_zeroes(rb);
     if (load->map && !map_find(load->map, rb)) {
-        uint64_t pages = rb->used_length >> qemu_target_page_bits();
+        uint64_t pages = count_pages(rb);
         HoleBlock b = { .rb = rb, .pages = pages, .holes = bitmap_new(pages) };
 
         g_array_append_val(load->map->blocks, b);
