@@ -32,8 +32,12 @@
 #include "trace.h"
 
 #define PEER_TIMEOUT_MS 1000
-/* Runs in a list; shorter ones are left out to stay below. */
-#define RUNS_MAX 262144
+/*
+ * Runs in all blocks together; the shorter ones are left out to stay below.  A
+ * list of them is 12 MiB of NFV_HOLELIST_MAX: the rest is for the names of the
+ * blocks, and for runs that the guest breaks up before they are verified.
+ */
+#define RUNS_MAX 786432
 
 typedef struct HoleBlock {
     RAMBlock *rb;
@@ -218,18 +222,20 @@ static void verify_block(HoleBlock *b, bool skipped)
     }
 }
 
-static void add_source_block(HoleMap *map, RAMBlock *rb, bool skip)
+/* Add it, with at most @max_runs; returns how many it has. */
+static uint64_t add_source_block(HoleMap *map, RAMBlock *rb, bool skip,
+                                 uint64_t max_runs)
 {
-    uint64_t pages = count_pages(rb), min_run = 1, found;
+    uint64_t pages = count_pages(rb), min_run = 1, runs, found;
     HoleBlock b = { .rb = rb, .pages = pages, .holes = find_holes(rb, pages) };
 
     if (!b.holes) {
         trace_nfv_popmap_unknown(rb->idstr);
-        return;
+        return 0;
     }
     /* virtio-mem's unplugged memory is not migrated. */
     bitmap_and(b.holes, b.holes, rb->bmap, b.pages);
-    while (count_runs(&b, min_run) > RUNS_MAX) {
+    while ((runs = count_runs(&b, min_run)) > max_runs) {
         min_run *= 2;
     }
     drop_short_runs(&b, min_run);
@@ -239,6 +245,7 @@ static void add_source_block(HoleMap *map, RAMBlock *rb, bool skip)
     trace_nfv_popmap_found(rb->idstr, found, b.pages);
     qatomic_set(&holes_found, holes_found + (found << qemu_target_page_bits()));
     g_array_append_val(map->blocks, b);
+    return runs;
 }
 
 static void put_list(QEMUFile *f, const HoleMap *map)
@@ -267,6 +274,7 @@ static bool can_skip(void)
 
 void nfv_popmap_save(QEMUFile *f)
 {
+    uint64_t runs = 0;
     HoleMap *map;
     RAMBlock *rb;
     bool skip;
@@ -283,7 +291,7 @@ void nfv_popmap_save(QEMUFile *f)
     {
         RAMBLOCK_FOREACH_NOT_IGNORED(rb)
         {
-            add_source_block(map, rb, skip);
+            runs += add_source_block(map, rb, skip, RUNS_MAX - runs);
         }
     }
     if (skip) {
