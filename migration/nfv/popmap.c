@@ -192,9 +192,24 @@ static void skip_run(HoleBlock *b, uint64_t start, uint64_t length)
     qemu_guest_free_page_hint(b->rb->host + start, length);
 }
 
-static void clear_log_of_run(HoleBlock *b, uint64_t start, uint64_t length)
+/*
+ * Each clear is a system call that stops all vCPUs, so by chunk and not by run.
+ * All else in the chunk is still to be read.
+ */
+static void clear_log(HoleBlock *b)
 {
-    memory_region_clear_dirty_bitmap(b->rb->mr, start, length);
+    unsigned page_bits = qemu_target_page_bits();
+    uint64_t chunk = 1ULL << b->rb->clear_bmap_shift;
+
+    for (uint64_t first = find_first_bit(b->holes, b->pages);
+         first < b->pages;) {
+        uint64_t start = QEMU_ALIGN_DOWN(first, chunk);
+        uint64_t end = MIN(start + chunk, b->pages);
+
+        memory_region_clear_dirty_bitmap(b->rb->mr, start << page_bits,
+                                         (end - start) << page_bits);
+        first = find_next_bit(b->holes, b->pages, end);
+    }
 }
 
 static void dirty_run(HoleBlock *b, uint64_t start, uint64_t length)
@@ -239,7 +254,11 @@ static uint64_t add_source_block(HoleMap *map, RAMBlock *rb, bool skip,
         min_run *= 2;
     }
     drop_short_runs(&b, min_run);
-    for_each_run(&b, b.holes, skip ? skip_run : clear_log_of_run);
+    if (skip) {
+        for_each_run(&b, b.holes, skip_run);
+    } else {
+        clear_log(&b);
+    }
     verify_block(&b, skip);
     found = bitmap_count_one(b.holes, b.pages);
     trace_nfv_popmap_found(rb->idstr, found, b.pages);
