@@ -40,7 +40,7 @@
 #define RUNS_MAX 786432
 
 typedef struct HoleBlock {
-    RAMBlock *rb;
+    RAMBlock *rb; /* to compare with: a guest may eject its memory */
     uint64_t pages;
     unsigned long *holes; /* one bit a target page */
 } HoleBlock;
@@ -267,9 +267,10 @@ static uint64_t add_source_block(HoleMap *map, RAMBlock *rb, bool skip,
     return runs;
 }
 
-static void put_list(QEMUFile *f, const HoleMap *map)
+/* The blocks are those of an RCU read section that has not ended. */
+static GByteArray *make_list(const HoleMap *map)
 {
-    g_autoptr(GByteArray) list = nfv_holelist_new();
+    GByteArray *list = nfv_holelist_new();
 
     for (guint i = 0; i < map->blocks->len; i++) {
         const HoleBlock *b = &g_array_index(map->blocks, HoleBlock, i);
@@ -278,8 +279,7 @@ static void put_list(QEMUFile *f, const HoleMap *map)
                          qemu_target_page_bits(), 1);
     }
     nfv_holelist_finish(list);
-    qemu_put_be64(f, NFV_RAM_SAVE_FLAG_HOLES);
-    qemu_put_buffer(f, list->data, list->len);
+    return list;
 }
 
 static bool can_skip(void)
@@ -293,6 +293,7 @@ static bool can_skip(void)
 
 void nfv_popmap_save(QEMUFile *f)
 {
+    g_autoptr(GByteArray) list = NULL;
     uint64_t runs = 0;
     HoleMap *map;
     RAMBlock *rb;
@@ -301,7 +302,7 @@ void nfv_popmap_save(QEMUFile *f)
     qatomic_set(&holes_found, 0);
     qatomic_set(&holes_left_out, false);
     if (!nfv_migration_settings()->popmap || migrate_background_snapshot() ||
-        migrate_colo()) {
+        migrate_colo() || migrate_rdma()) {
         return;
     }
     skip = can_skip();
@@ -312,9 +313,13 @@ void nfv_popmap_save(QEMUFile *f)
         {
             runs += add_source_block(map, rb, skip, RUNS_MAX - runs);
         }
+        if (skip) {
+            list = make_list(map);
+        }
     }
-    if (skip) {
-        put_list(f, map);
+    if (list) {
+        qemu_put_be64(f, NFV_RAM_SAVE_FLAG_HOLES);
+        qemu_put_buffer(f, list->data, list->len);
     }
     qatomic_set(&sent_as_zero, !skip);
     qatomic_set(&holes_left_out, skip);
@@ -335,12 +340,16 @@ bool nfv_popmap_is_zero(RAMBlock *rb, ram_addr_t offset)
 
 void nfv_popmap_postcopy(void)
 {
-    HoleMap *map = qatomic_read(&source);
+    RAMBlock *rb;
 
-    for (guint i = 0; map && i < map->blocks->len; i++) {
-        HoleBlock *b = &g_array_index(map->blocks, HoleBlock, i);
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb)
+    {
+        HoleBlock *b = map_find(qatomic_rcu_read(&source), rb);
 
-        bitmap_andnot(b->holes, b->holes, b->rb->bmap, b->pages);
+        if (b) {
+            bitmap_andnot(b->holes, b->holes, rb->bmap, b->pages);
+        }
     }
 }
 
