@@ -119,16 +119,18 @@ static int scan_words(int pagemap, uint64_t host, uint64_t size,
     return 0;
 }
 
-static int scan_pagemap(uint64_t host, uint64_t size, unsigned page_bits,
-                        unsigned long *holes)
+static int scan_pagemap(NfvHoleSource source, uint64_t host, uint64_t size,
+                        unsigned page_bits, unsigned long *holes)
 {
     int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    int ret;
+    int ret = -ENOTTY;
 
     if (pagemap < 0) {
         return -errno;
     }
-    ret = scan_ranges(pagemap, host, size, page_bits, holes);
+    if (source == NFV_HOLES_PAGEMAP) {
+        ret = scan_ranges(pagemap, host, size, page_bits, holes);
+    }
     if (ret < 0) {
         /* What it has cleared so far is right, too. */
         ret = scan_words(pagemap, host, size, page_bits, holes);
@@ -172,7 +174,9 @@ bool nfv_holes_find(NfvHoleSource source, const void *host, uint64_t size,
     bitmap_set(holes, 0, pages);
     switch (source) {
     case NFV_HOLES_PAGEMAP:
-        ret = scan_pagemap((uintptr_t)host, size, page_bits, holes);
+    case NFV_HOLES_WORDS:
+        ret = scan_pagemap(source, (uintptr_t)host, size, page_bits,
+                           holes);
         break;
     case NFV_HOLES_FILE:
         ret = scan_file(fd, fd_offset, size, page_bits, holes);

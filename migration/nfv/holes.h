@@ -11,10 +11,12 @@
 typedef enum NfvHoleSource {
     NFV_HOLES_UNKNOWN, /* not at all: any page may hold something */
     NFV_HOLES_PAGEMAP, /* the page table: nobody else has the memory */
+    NFV_HOLES_WORDS,   /* the same, as Linux before 6.7 tells it */
     NFV_HOLES_FILE,    /* the file: on tmpfs, whoever wrote to it */
 } NfvHoleSource;
 
 /*
+ * Never NFV_HOLES_WORDS, which NFV_HOLES_PAGEMAP falls back to by itself.
  * @fd: of the file that is mapped, or negative; @shared: MAP_SHARED.  A private
  * mapping of a file is unknown: what is absent from the page table is in the
  * file, and what is absent from the file may be in the page table.  So are huge
