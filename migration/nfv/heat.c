@@ -22,6 +22,7 @@
 #include "migration/options.h"
 #include "migration/ram.h"
 #include "system/runstate.h"
+#include "system/system.h"
 #include "heat.h"
 #include "trace.h"
 
@@ -214,10 +215,18 @@ static int heat_notify(NotifierWithReturn *notifier, void *data, Error **errp)
     return 0;
 }
 
+/* The list is emptied after migration_init(). */
+static void heat_ready(Notifier *notifier, void *data)
+{
+    static NotifierWithReturn precopy = { .notify = heat_notify };
+
+    precopy_add_notifier(&precopy);
+}
+
 static void heat_register(void)
 {
-    static NotifierWithReturn notifier = { .notify = heat_notify };
+    static Notifier ready = { .notify = heat_ready };
 
-    precopy_add_notifier(&notifier);
+    qemu_add_machine_init_done_notifier(&ready);
 }
 migration_init(heat_register);
