@@ -30,6 +30,7 @@
 #define CLEAR_STEP (64 * MiB)
 
 typedef enum HeatPhase {
+    HEAT_HOLES,       /* only pages that are sent as zero without a look */
     HEAT_FIRST_ROUND, /* what was found dirty again stays back */
     HEAT_FRESH,       /* only what became dirty since the last sync but one */
     HEAT_REST,        /* all */
@@ -90,8 +91,7 @@ void nfv_heat_start(void)
     blocks = g_array_new(false, false, sizeof(HotBlock));
     phase = HEAT_FIRST_ROUND;
     RCU_READ_LOCK_GUARD();
-    RAMBLOCK_FOREACH_NOT_IGNORED(rb)
-    {
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         HotBlock b = {
             .rb = rb,
             .pages = rb->used_length >> qemu_target_page_bits(),
@@ -133,8 +133,24 @@ static void end_first_round(void)
     trace_nfv_heat_first_round(pages);
 }
 
+void nfv_heat_holes_first(void)
+{
+    if (blocks) {
+        phase = HEAT_HOLES;
+    }
+}
+
+bool nfv_heat_may_sync(void)
+{
+    return !blocks || phase != HEAT_HOLES;
+}
+
 void nfv_heat_exhausted(void)
 {
+    if (blocks && phase == HEAT_HOLES) {
+        phase = HEAT_FIRST_ROUND;
+        return;
+    }
     if (blocks && phase == HEAT_FIRST_ROUND) {
         end_first_round();
     }
@@ -143,7 +159,9 @@ void nfv_heat_exhausted(void)
 
 void nfv_heat_synced(void)
 {
-    if (phase == HEAT_REST) {
+    if (phase == HEAT_HOLES) {
+        phase = HEAT_FIRST_ROUND;
+    } else if (phase == HEAT_REST) {
         phase = HEAT_FRESH;
     }
 }
@@ -171,7 +189,7 @@ void nfv_heat_sync(RAMBlock *rb)
         unsigned long bits = log_word(log, first + page);
         unsigned long k = BIT_WORD(page);
 
-        if (phase == HEAT_FIRST_ROUND) {
+        if (phase <= HEAT_FIRST_ROUND) {
             b->marked[k] |= bits;
         } else {
             /* What is written all the time is not fresh. */
@@ -181,11 +199,34 @@ void nfv_heat_sync(RAMBlock *rb)
     }
 }
 
+/* The next page, dirty or not, that does not stay back. */
+static unsigned long next_marked(const HotBlock *b, unsigned long page,
+                                 unsigned long end)
+{
+    unsigned bits = qemu_target_page_bits();
+
+    switch (phase) {
+    case HEAT_HOLES:
+        while (page < end &&
+               !nfv_popmap_is_zero(b->rb, (ram_addr_t)page << bits)) {
+            page++;
+        }
+        return page;
+    case HEAT_FIRST_ROUND:
+        return find_next_zero_bit(b->marked, end, page);
+    case HEAT_FRESH:
+        return find_next_bit(b->marked, end, page);
+    case HEAT_REST:
+        break;
+    }
+    return page;
+}
+
 unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
                             unsigned long size)
 {
     HotBlock *b;
-    unsigned long end;
+    unsigned long end, next;
 
     /* Once the guest stands still, all must go. */
     if (!blocks || phase == HEAT_REST || !runstate_is_running()) {
@@ -193,12 +234,8 @@ unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
     }
     b = find(rb);
     end = b ? MIN(size, b->pages) : 0;
-    while (page < end &&
-           test_bit(page, b->marked) == (phase == HEAT_FIRST_ROUND)) {
-        page = phase == HEAT_FIRST_ROUND ?
-                   find_next_zero_bit(b->marked, end, page + 1) :
-                   find_next_bit(b->marked, end, page + 1);
-        page = find_next_bit(rb->bmap, size, page);
+    while (page < end && (next = next_marked(b, page, end)) != page) {
+        page = find_next_bit(rb->bmap, size, next);
     }
     return page;
 }

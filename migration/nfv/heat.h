@@ -13,6 +13,15 @@
 #ifndef MIGRATION_NFV_HEAT_H
 #define MIGRATION_NFV_HEAT_H
 
+/*
+ * The first round begins with pages that popmap has sent as zero, because it
+ * knows that they are until dirty memory is synchronised.
+ */
+void nfv_heat_holes_first(void);
+
+/* Whether dirty memory can be synchronised without loss of that. */
+bool nfv_heat_may_sync(void);
+
 /* Dirty memory was synchronised: what is new goes first. */
 void nfv_heat_synced(void);
 

@@ -155,7 +155,8 @@ static bool wants_sync(uint64_t pending)
     int64_t since = now_us() - policy.last_sync;
 
     return !pending ||
-           since >= MAX(SYNC_INTERVAL_US, policy.sync_cost * SYNC_SHARE);
+           (nfv_heat_may_sync() &&
+            since >= MAX(SYNC_INTERVAL_US, policy.sync_cost * SYNC_SHARE));
 }
 
 static uint64_t synchronise(uint64_t before)

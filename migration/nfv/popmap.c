@@ -2,8 +2,8 @@
  * Populated map: pages that never held data are not read, and not sent to a
  * destination that can do without
  *
- * A page is a hole if it held nothing after its dirty log was cleared: what is
- * written to it later is logged, and sent by a later round.
+ * A page is a hole if it held nothing, or zeroes, after its dirty log was
+ * cleared: what is written to it later is logged, and sent by a later round.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -26,10 +26,12 @@
 #include "system/balloon.h"
 #include "system/runstate.h"
 #include "system/system.h"
+#include "heat.h"
 #include "holelist.h"
 #include "holes.h"
 #include "policy.h"
 #include "trace.h"
+#include "zeroes.h"
 
 #define PEER_TIMEOUT_MS 1000
 /*
@@ -193,73 +195,68 @@ static void skip_run(HoleBlock *b, uint64_t start, uint64_t length)
 }
 
 /*
- * Each clear is a system call that stops all vCPUs, so by chunk and not by run.
- * All else in the chunk is still to be read.
+ * So that what is written from now on is logged.  KVM's log begins with all
+ * pages dirty; a second clear does nothing to what was logged after the first.
  */
 static void clear_log(HoleBlock *b)
 {
     unsigned page_bits = qemu_target_page_bits();
     uint64_t chunk = 1ULL << b->rb->clear_bmap_shift;
 
-    for (uint64_t first = find_first_bit(b->holes, b->pages);
-         first < b->pages;) {
-        uint64_t start = QEMU_ALIGN_DOWN(first, chunk);
-        uint64_t end = MIN(start + chunk, b->pages);
-
-        memory_region_clear_dirty_bitmap(b->rb->mr, start << page_bits,
-                                         (end - start) << page_bits);
-        first = find_next_bit(b->holes, b->pages, end);
+    for (uint64_t first = 0; first < b->pages; first += chunk) {
+        memory_region_clear_dirty_bitmap(
+            b->rb->mr, first << page_bits,
+            MIN(chunk, b->pages - first) << page_bits);
     }
 }
 
-static void dirty_run(HoleBlock *b, uint64_t start, uint64_t length)
+/* Add populated pages that hold zeroes: they may be most of what is huge. */
+static void add_zeroes(HoleBlock *b)
 {
-    memory_region_set_dirty(b->rb->mr, start, length);
+    g_autofree unsigned long *look = bitmap_new(b->pages);
+    g_autofree unsigned long *zeroes = bitmap_new(b->pages);
+
+    if (migrate_zero_page_detection() == ZERO_PAGE_DETECTION_NONE) {
+        return;
+    }
+    bitmap_andnot(look, b->rb->bmap, b->holes, b->pages);
+    nfv_zeroes_find(b->rb->host, b->pages, qemu_target_page_bits(), look,
+                    zeroes, nfv_zeroes_threads());
+    bitmap_or(b->holes, b->holes, zeroes, b->pages);
 }
 
-/*
- * What was written before the log was cleared is no hole; if it was skipped,
- * the next round takes it.
- */
-static void verify_block(HoleBlock *b, bool skipped)
+/* At most @max_runs; returns how many there are. */
+static uint64_t limit_runs(HoleBlock *b, uint64_t max_runs)
 {
-    g_autofree unsigned long *now = find_holes(b->rb, b->pages);
-    g_autofree unsigned long *lost = bitmap_new(b->pages);
+    uint64_t min_run = 1, runs;
 
-    if (now) {
-        bitmap_andnot(lost, b->holes, now, b->pages);
-    } else {
-        bitmap_copy(lost, b->holes, b->pages);
+    while ((runs = count_runs(b, min_run)) > max_runs) {
+        min_run *= 2;
     }
-    bitmap_andnot(b->holes, b->holes, lost, b->pages);
-    if (skipped) {
-        for_each_run(b, lost, dirty_run);
-    }
+    drop_short_runs(b, min_run);
+    return runs;
 }
 
 /* Add it, with at most @max_runs; returns how many it has. */
 static uint64_t add_source_block(HoleMap *map, RAMBlock *rb, bool skip,
                                  uint64_t max_runs)
 {
-    uint64_t pages = count_pages(rb), min_run = 1, runs, found;
-    HoleBlock b = { .rb = rb, .pages = pages, .holes = find_holes(rb, pages) };
+    HoleBlock b = { .rb = rb, .pages = count_pages(rb) };
+    uint64_t runs, found;
 
+    clear_log(&b);
+    b.holes = find_holes(rb, b.pages);
     if (!b.holes) {
         trace_nfv_popmap_unknown(rb->idstr);
-        return 0;
+        b.holes = bitmap_new(b.pages);
     }
     /* virtio-mem's unplugged memory is not migrated. */
     bitmap_and(b.holes, b.holes, rb->bmap, b.pages);
-    while ((runs = count_runs(&b, min_run)) > max_runs) {
-        min_run *= 2;
-    }
-    drop_short_runs(&b, min_run);
+    add_zeroes(&b);
+    runs = limit_runs(&b, max_runs);
     if (skip) {
         for_each_run(&b, b.holes, skip_run);
-    } else {
-        clear_log(&b);
     }
-    verify_block(&b, skip);
     found = bitmap_count_one(b.holes, b.pages);
     trace_nfv_popmap_found(rb->idstr, found, b.pages);
     qatomic_set(&holes_found, holes_found + (found << qemu_target_page_bits()));
@@ -307,10 +304,8 @@ void nfv_popmap_save(QEMUFile *f)
     }
     skip = can_skip();
     map = map_new();
-    WITH_RCU_READ_LOCK_GUARD()
-    {
-        RAMBLOCK_FOREACH_NOT_IGNORED(rb)
-        {
+    WITH_RCU_READ_LOCK_GUARD() {
+        RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
             runs += add_source_block(map, rb, skip, RUNS_MAX - runs);
         }
         if (skip) {
@@ -324,6 +319,9 @@ void nfv_popmap_save(QEMUFile *f)
     qatomic_set(&sent_as_zero, !skip);
     qatomic_set(&holes_left_out, skip);
     map_publish(&source, map);
+    if (!skip) {
+        nfv_heat_holes_first();
+    }
     trace_nfv_popmap_save(skip);
 }
 
@@ -343,8 +341,7 @@ void nfv_popmap_postcopy(void)
     RAMBlock *rb;
 
     RCU_READ_LOCK_GUARD();
-    RAMBLOCK_FOREACH_NOT_IGNORED(rb)
-    {
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         HoleBlock *b = map_find(qatomic_rcu_read(&source), rb);
 
         if (b) {
@@ -563,8 +560,7 @@ void nfv_popmap_load_setup(void)
         return;
     }
     RCU_READ_LOCK_GUARD();
-    RAMBLOCK_FOREACH_NOT_IGNORED(rb)
-    {
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         expect_content(rb);
     }
 }
