@@ -38,6 +38,8 @@
 #define WINDOW_BYTES (64 * 1024)
 #define WINDOWS 8
 #define ROUNDS_KEPT 64
+/* So long nothing is asked of the dirty log while the destination is busy. */
+#define NOT_READY_US 1000
 
 /* The migration that is under way, or the last one. */
 static struct {
@@ -47,6 +49,7 @@ static struct {
     uint64_t window_bytes;
     uint64_t windows[WINDOWS]; /* bytes a second, the latest ones */
     unsigned window_count;
+    uint64_t best; /* of all windows, those with few bytes included */
     uint64_t dirty_rate;
     unsigned extra;
     uint8_t drain;       /* number of the last PING */
@@ -106,11 +109,12 @@ static void measure_bandwidth(void)
         policy.window_bytes = bytes;
     } else if (spent >= WINDOW_US) {
         uint64_t sent = bytes - policy.window_bytes;
+        uint64_t rate = sent * 1000000 / spent;
 
         if (sent >= WINDOW_BYTES) {
-            policy.windows[policy.window_count++ % WINDOWS] =
-                sent * 1000000 / spent;
+            policy.windows[policy.window_count++ % WINDOWS] = rate;
         }
+        policy.best = MAX(policy.best, rate);
         policy.window_start = now;
         policy.window_bytes = bytes;
     }
@@ -133,7 +137,7 @@ static uint64_t bandwidth(void)
         return migrate_avail_switchover_bandwidth();
     }
     if (!n) {
-        return 0;
+        return policy.best; /* little to send, or a very slow link */
     }
     memcpy(sorted, policy.windows, n * sizeof(*sorted));
     qsort(sorted, n, sizeof(*sorted), compare_u64);
@@ -194,6 +198,14 @@ static void record(const MigrationState *s, const NfvSituation *situation,
                             situation->dirty_rate, d->stop);
 }
 
+/* Without one QEMU switches over as well, and then finds what is wrong. */
+static bool return_path_works(MigrationState *s)
+{
+    return s->rp_state.rp_thread_created &&
+           !qemu_file_get_error(s->rp_state.from_dst_file) &&
+           !migrate_has_error(s);
+}
+
 static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
 {
     NfvSituation situation = {
@@ -203,7 +215,7 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         .pending = pending,
         .bandwidth = bandwidth(),
         .dirty_rate = policy.dirty_rate,
-        .can_drain = s->rp_state.rp_thread_created,
+        .can_drain = return_path_works(s),
         .drained = policy.drained,
         .may_switch = may_switch,
         .extra = policy.extra,
@@ -238,8 +250,12 @@ bool nfv_policy_pong(uint32_t pong)
 }
 
 /* False: not yet; the caller looks at errors and comes again. */
-static bool finish_drain(void)
+static bool finish_drain(MigrationState *s)
 {
+    if (!return_path_works(s)) {
+        policy.drain_start = 0;
+        return true; /* there will be no answer */
+    }
     if (qemu_sem_timedwait(&policy.pong, 10) ||
         qatomic_read(&policy.ponged) != policy.drain) {
         return false;
@@ -259,7 +275,8 @@ static bool finish_drain(void)
 static bool applies(const MigrationState *s)
 {
     return nfv_migration_settings()->policy &&
-           s->state == MIGRATION_STATUS_ACTIVE && !migrate_colo() &&
+           s->state == MIGRATION_STATUS_ACTIVE &&
+           migrate_mode() == MIG_MODE_NORMAL && !migrate_colo() &&
            !qatomic_read(&s->start_postcopy) && !migrate_mapped_ram();
 }
 
@@ -272,7 +289,7 @@ NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
         return NFV_POLICY_STOCK;
     }
     measure_bandwidth();
-    if (policy.drain_start && !finish_drain()) {
+    if (policy.drain_start && !finish_drain(s)) {
         return NFV_POLICY_RESUME;
     }
     pending = pending_estimate();
@@ -290,6 +307,9 @@ NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
             start_drain(s);
             return NFV_POLICY_RESUME;
         }
+        if (d.reason == NFV_MIGRATION_REASON_DESTINATION_NOT_READY) {
+            g_usleep(NOT_READY_US);
+        }
     }
     if (qemu_savevm_state_iterate(s->to_dst_file, false) > 0) {
         nfv_heat_exhausted();
@@ -303,7 +323,7 @@ static void deadline_reached(void *opaque)
     MigrationState *s = migrate_get_current();
     NfvOnDeadline action = nfv_migration_settings()->on_deadline;
 
-    if (!migration_is_running() || s->state == MIGRATION_STATUS_DEVICE) {
+    if (!migration_is_running() || s->state == MIGRATION_STATUS_CANCELLING) {
         return; /* it ends anyway */
     }
     trace_nfv_policy_deadline(NfvOnDeadline_str(action));
@@ -311,9 +331,10 @@ static void deadline_reached(void *opaque)
     {
         policy.deadline_passed = true;
     }
-    if (action == NFV_ON_DEADLINE_CANCEL &&
-        s->state != MIGRATION_STATUS_POSTCOPY_ACTIVE &&
-        s->state != MIGRATION_STATUS_POSTCOPY_PAUSED) {
+    if (s->state == MIGRATION_STATUS_DEVICE) {
+        return; /* the destination may run the guest at any moment */
+    }
+    if (action == NFV_ON_DEADLINE_CANCEL) {
         Error *err = NULL;
 
         error_setg(&err,
@@ -328,15 +349,17 @@ static void deadline_reached(void *opaque)
     }
 }
 
-/* Main thread with the BQL: a migration starts. */
-static void reset(void)
+/* Main thread with the BQL: the migration's channel is there. */
+static void reset(MigMode mode)
 {
+    const MigrationState *s = migrate_get_current();
     uint64_t deadline = nfv_migration_settings()->deadline;
 
     policy.last_sync = now_us();
     policy.sync_cost = 0;
     policy.window_start = 0;
     policy.window_count = 0;
+    policy.best = 0;
     policy.dirty_rate = 0;
     policy.extra = 0;
     policy.drain_start = 0;
@@ -348,17 +371,18 @@ static void reset(void)
         policy.deadline_passed = false;
     }
     timer_del(policy.timer);
-    if (nfv_migration_settings()->policy && deadline) {
-        timer_mod(policy.timer,
-                  qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + deadline);
+    if (nfv_migration_settings()->policy && deadline &&
+        mode == MIG_MODE_NORMAL) {
+        timer_mod(policy.timer, s->start_time + deadline);
     }
 }
 
+/* After PRECOPY_DONE the guest runs on the destination, or may: in time. */
 static int policy_notify(NotifierWithReturn *notifier, MigrationEvent *e,
                          Error **errp)
 {
     if (e->type == MIG_EVENT_PRECOPY_SETUP) {
-        reset();
+        reset(migrate_mode());
     } else {
         timer_del(policy.timer);
     }
@@ -373,7 +397,9 @@ static void policy_register(void)
     qemu_sem_init(&policy.pong, 0);
     policy.drain_time = -1;
     policy.timer = timer_new_ms(QEMU_CLOCK_REALTIME, deadline_reached, NULL);
-    migration_add_notifier(&notifiers[MIG_MODE_NORMAL], policy_notify);
+    for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
+        migration_add_notifier_mode(&notifiers[mode], policy_notify, mode);
+    }
 }
 migration_init(policy_register);
 
