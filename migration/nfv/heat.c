@@ -24,30 +24,25 @@
 #include "system/runstate.h"
 #include "system/system.h"
 #include "heat.h"
+#include "order.h"
 #include "trace.h"
 
 /* KVM holds its MMU lock while it clears the log of so much. */
 #define CLEAR_STEP (64 * MiB)
 
-typedef enum HeatPhase {
-    HEAT_HOLES,       /* only pages that are sent as zero without a look */
-    HEAT_FIRST_ROUND, /* what was found dirty again stays back */
-    HEAT_FRESH,       /* only what became dirty since the last sync but one */
-    HEAT_REST,        /* all */
-} HeatPhase;
-
 typedef struct HotBlock {
     RAMBlock *rb;
-    uint64_t pages;
-    /*
-     * One bit a target page.  @marked: found dirty again in the first round,
-     * later fresh; @before: dirtied before the last sync.
-     */
-    unsigned long *marked, *before;
+    NfvOrder order;
 } HotBlock;
 
-static GArray *blocks; /* of HotBlock; NULL: QEMU's order */
-static HeatPhase phase;
+/*
+ * Of HotBlock, or NULL.  Replaced by the migration thread before its first
+ * round; freed with the BQL, which auto-converge holds where it synchronises.
+ */
+static GArray *blocks;
+/* By the migration thread only. */
+static NfvPhase phase;
+static bool holes_first; /* what is marked are holes */
 static uint64_t deferred;
 
 uint64_t nfv_heat_deferred(void)
@@ -76,11 +71,24 @@ static void clear_log(RAMBlock *rb)
     }
 }
 
+static void free_blocks(void)
+{
+    GArray *old = qatomic_xchg(&blocks, NULL);
+
+    if (!old) {
+        return;
+    }
+    for (guint i = 0; i < old->len; i++) {
+        nfv_order_destroy(&g_array_index(old, HotBlock, i).order);
+    }
+    g_array_unref(old);
+}
+
 void nfv_heat_start(void)
 {
+    GArray *found;
     RAMBlock *rb;
 
-    nfv_heat_release();
     qatomic_set(&deferred, 0);
     if (!nfv_migration_settings()->heat || !nfv_migration_settings()->policy ||
         migrate_background_snapshot() || migrate_colo() ||
@@ -88,35 +96,24 @@ void nfv_heat_start(void)
         !migrate_get_current()->migration_thread_running) {
         return; /* savevm has no policy that would release it */
     }
-    blocks = g_array_new(false, false, sizeof(HotBlock));
-    phase = HEAT_FIRST_ROUND;
+    found = g_array_new(false, false, sizeof(HotBlock));
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
-        HotBlock b = {
-            .rb = rb,
-            .pages = rb->used_length >> qemu_target_page_bits(),
-        };
+        HotBlock b = { .rb = rb };
 
-        b.marked = bitmap_new(b.pages);
-        b.before = bitmap_new(b.pages);
+        nfv_order_init(&b.order, rb->used_length >> qemu_target_page_bits());
         clear_log(rb);
-        g_array_append_val(blocks, b);
+        g_array_append_val(found, b);
     }
+    holes_first = false;
+    qatomic_set(&phase, NFV_PHASE_FIRST);
+    qatomic_store_release(&blocks, found);
 }
 
 void nfv_heat_release(void)
 {
-    if (!blocks) {
-        return;
-    }
-    for (guint i = 0; i < blocks->len; i++) {
-        HotBlock *b = &g_array_index(blocks, HotBlock, i);
-
-        g_free(b->marked);
-        g_free(b->before);
-    }
-    g_array_unref(blocks);
-    blocks = NULL;
+    holes_first = false;
+    qatomic_set(&phase, NFV_PHASE_ALL);
 }
 
 static void end_first_round(void)
@@ -124,45 +121,58 @@ static void end_first_round(void)
     uint64_t pages = 0;
 
     for (guint i = 0; i < blocks->len; i++) {
-        HotBlock *b = &g_array_index(blocks, HotBlock, i);
-
-        pages += bitmap_count_one(b->marked, b->pages);
-        bitmap_zero(b->marked, b->pages);
+        pages += nfv_order_end_first(&g_array_index(blocks, HotBlock, i).order);
     }
     qatomic_set(&deferred, pages << qemu_target_page_bits());
     trace_nfv_heat_first_round(pages);
 }
 
-void nfv_heat_holes_first(void)
+void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
+                          uint64_t pages)
 {
-    if (blocks) {
-        phase = HEAT_HOLES;
+    HotBlock *b = blocks ? find(rb) : NULL;
+
+    if (b) {
+        bitmap_copy(b->order.marked, holes, MIN(pages, b->order.pages));
+        holes_first = true;
+        qatomic_set(&phase, NFV_PHASE_FRESH);
     }
 }
 
 bool nfv_heat_may_sync(void)
 {
-    return !blocks || phase != HEAT_HOLES;
+    return !holes_first;
+}
+
+/* Now the rest of the first round. */
+static bool end_holes(void)
+{
+    if (!holes_first) {
+        return false;
+    }
+    for (guint i = 0; blocks && i < blocks->len; i++) {
+        nfv_order_end_first(&g_array_index(blocks, HotBlock, i).order);
+    }
+    holes_first = false;
+    qatomic_set(&phase, NFV_PHASE_FIRST);
+    return true;
 }
 
 void nfv_heat_exhausted(void)
 {
-    if (blocks && phase == HEAT_HOLES) {
-        phase = HEAT_FIRST_ROUND;
+    if (end_holes()) {
         return;
     }
-    if (blocks && phase == HEAT_FIRST_ROUND) {
+    if (phase == NFV_PHASE_FIRST) {
         end_first_round();
     }
-    phase = HEAT_REST;
+    nfv_heat_release();
 }
 
 void nfv_heat_synced(void)
 {
-    if (phase == HEAT_HOLES) {
-        phase = HEAT_FIRST_ROUND;
-    } else if (phase == HEAT_REST) {
-        phase = HEAT_FRESH;
+    if (!end_holes() && blocks && phase == NFV_PHASE_ALL) {
+        qatomic_set(&phase, NFV_PHASE_FRESH);
     }
 }
 
@@ -178,66 +188,31 @@ void nfv_heat_sync(RAMBlock *rb)
 {
     unsigned long first = rb->offset >> qemu_target_page_bits();
     DirtyMemoryBlocks *log;
-    HotBlock *b = blocks ? find(rb) : NULL;
+    HotBlock *b;
 
     /* Words of both bitmaps must match; small blocks are not worth more. */
-    if (!b || first % BITS_PER_LONG || b->pages % BITS_PER_LONG) {
+    if (!qatomic_load_acquire(&blocks) || first % BITS_PER_LONG ||
+        !(b = find(rb)) || b->order.pages % BITS_PER_LONG) {
         return;
     }
     log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);
-    for (uint64_t page = 0; page < b->pages; page += BITS_PER_LONG) {
-        unsigned long bits = log_word(log, first + page);
-        unsigned long k = BIT_WORD(page);
-
-        if (phase <= HEAT_FIRST_ROUND) {
-            b->marked[k] |= bits;
-        } else {
-            /* What is written all the time is not fresh. */
-            b->marked[k] = bits & ~b->before[k];
-            b->before[k] = bits;
-        }
+    for (uint64_t page = 0; page < b->order.pages; page += BITS_PER_LONG) {
+        nfv_order_note(&b->order, qatomic_read(&phase), BIT_WORD(page),
+                       log_word(log, first + page));
     }
-}
-
-/* The next page, dirty or not, that does not stay back. */
-static unsigned long next_marked(const HotBlock *b, unsigned long page,
-                                 unsigned long end)
-{
-    unsigned bits = qemu_target_page_bits();
-
-    switch (phase) {
-    case HEAT_HOLES:
-        while (page < end &&
-               !nfv_popmap_is_zero(b->rb, (ram_addr_t)page << bits)) {
-            page++;
-        }
-        return page;
-    case HEAT_FIRST_ROUND:
-        return find_next_zero_bit(b->marked, end, page);
-    case HEAT_FRESH:
-        return find_next_bit(b->marked, end, page);
-    case HEAT_REST:
-        break;
-    }
-    return page;
 }
 
 unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
                             unsigned long size)
 {
     HotBlock *b;
-    unsigned long end, next;
 
     /* Once the guest stands still, all must go. */
-    if (!blocks || phase == HEAT_REST || !runstate_is_running()) {
+    if (qatomic_read(&phase) == NFV_PHASE_ALL || !runstate_is_running() ||
+        !(b = find(rb))) {
         return page;
     }
-    b = find(rb);
-    end = b ? MIN(size, b->pages) : 0;
-    while (page < end && (next = next_marked(b, page, end)) != page) {
-        page = find_next_bit(rb->bmap, size, next);
-    }
-    return page;
+    return nfv_order_next(&b->order, phase, rb->bmap, page, size);
 }
 
 /* The last round takes all. */
@@ -245,9 +220,11 @@ static int heat_notify(NotifierWithReturn *notifier, void *data, Error **errp)
 {
     PrecopyNotifyData *notify = data;
 
-    if (notify->reason == PRECOPY_NOTIFY_COMPLETE ||
-        notify->reason == PRECOPY_NOTIFY_CLEANUP) {
+    if (notify->reason == PRECOPY_NOTIFY_COMPLETE) {
         nfv_heat_release();
+    } else if (notify->reason == PRECOPY_NOTIFY_CLEANUP) {
+        nfv_heat_release();
+        free_blocks();
     }
     return 0;
 }

@@ -14,10 +14,11 @@
 #define MIGRATION_NFV_HEAT_H
 
 /*
- * The first round begins with pages that popmap has sent as zero, because it
- * knows that they are until dirty memory is synchronised.
+ * The first round begins with these pages, which popmap knows to be zero until
+ * dirty memory is synchronised.  One bit a page.
  */
-void nfv_heat_holes_first(void);
+void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
+                          uint64_t pages);
 
 /* Whether dirty memory can be synchronised without loss of that. */
 bool nfv_heat_may_sync(void);

@@ -65,6 +65,7 @@ static struct {
 
     /* Lock held. */
     QemuMutex lock;
+    NfvPeer peer;
     NfvMigrationRound rounds[ROUNDS_KEPT];
     uint64_t decisions;
     int64_t drain_time; /* -1: none */
@@ -181,7 +182,10 @@ static uint64_t synchronise(uint64_t before)
 static void record(const MigrationState *s, const NfvSituation *situation,
                    const NfvDecision *d)
 {
+    uint32_t features;
+
     QEMU_LOCK_GUARD(&policy.lock);
+    policy.peer = nfv_migration_peer(&features, 0);
     policy.rounds[policy.decisions++ % ROUNDS_KEPT] = (NfvMigrationRound) {
         .time = elapsed_us(s),
         .pending = situation->pending,
@@ -366,6 +370,7 @@ static void reset(MigMode mode)
     policy.drained = false;
     WITH_QEMU_LOCK_GUARD(&policy.lock)
     {
+        policy.peer = NFV_PEER_UNKNOWN;
         policy.decisions = 0;
         policy.drain_time = -1;
         policy.deadline_passed = false;
@@ -422,25 +427,15 @@ static NfvMigrationRoundList *list_rounds(void)
 NfvMigrationInfo *qmp_query_nfv_migration(Error **errp)
 {
     NfvMigrationInfo *info = g_new0(NfvMigrationInfo, 1);
-    uint32_t features;
-
-    switch (nfv_migration_peer(&features, 0)) {
-    case NFV_PEER_UNKNOWN:
-        info->peer = NFV_MIGRATION_PEER_UNKNOWN;
-        break;
-    case NFV_PEER_STOCK:
-        info->peer = NFV_MIGRATION_PEER_STOCK;
-        break;
-    case NFV_PEER_NFV:
-        info->peer = NFV_MIGRATION_PEER_NFV;
-        break;
-    }
     info->holes = nfv_popmap_holes(&info->holes_left_out);
     info->deferred = nfv_heat_deferred();
     info->limit = limit_us();
     info->deadline = nfv_migration_settings()->deadline;
     info->on_deadline = nfv_migration_settings()->on_deadline;
     QEMU_LOCK_GUARD(&policy.lock);
+    info->peer = policy.peer == NFV_PEER_NFV   ? NFV_MIGRATION_PEER_NFV :
+                 policy.peer == NFV_PEER_STOCK ? NFV_MIGRATION_PEER_STOCK :
+                                                 NFV_MIGRATION_PEER_UNKNOWN;
     info->deadline_passed = policy.deadline_passed;
     info->has_drain_time = policy.drain_time >= 0;
     info->drain_time = MAX(policy.drain_time, 0);

@@ -256,6 +256,8 @@ static uint64_t add_source_block(HoleMap *map, RAMBlock *rb, bool skip,
     runs = limit_runs(&b, max_runs);
     if (skip) {
         for_each_run(&b, b.holes, skip_run);
+    } else {
+        nfv_heat_holes_first(rb, b.holes, b.pages);
     }
     found = bitmap_count_one(b.holes, b.pages);
     trace_nfv_popmap_found(rb->idstr, found, b.pages);
@@ -319,9 +321,6 @@ void nfv_popmap_save(QEMUFile *f)
     qatomic_set(&sent_as_zero, !skip);
     qatomic_set(&holes_left_out, skip);
     map_publish(&source, map);
-    if (!skip) {
-        nfv_heat_holes_first();
-    }
     trace_nfv_popmap_save(skip);
 }
 
