@@ -1,0 +1,202 @@
+/*
+ * A relay between the ends of a migration, which tampers with the list of holes
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <poll.h>
+#include <sys/un.h>
+#include "qemu/bswap.h"
+#include "relay.h"
+
+/* The flag before a list, and the list's magic. */
+static const uint8_t mark[] = { 0,    0,   0,   0,   0,   0,
+                                0x04, 0,   'N', 'F', 'V', 'H' };
+#define FLAG 8   /* bytes */
+#define HEADER 16 /* of a list */
+
+/* The answer of stock to the handshake, and that of a QEMU with all features */
+static const uint8_t echo[] = { 0x6e, 0x66, 0x76, 0x01 };
+static const uint8_t answer[] = { 0x4e, 0x46, 0xff, 0xff };
+/* With popmap off, but something else on: the features follow. */
+#define ANSWER_PREFIX 2
+
+struct NfvRelay {
+    GThread *thread;
+    char *to;
+    int listener;
+    NfvRelayTamper *tamper;
+    bool promise;
+    unsigned lists;
+};
+
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    g_assert_cmpuint(strlen(path), <, sizeof(address.sun_path));
+    strcpy(address.sun_path, path);
+    return address;
+}
+
+/* False if the other side is gone. */
+static bool send_all(int fd, const uint8_t *bytes, size_t length)
+{
+    while (length) {
+        ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
+
+        if (n <= 0) {
+            return false;
+        }
+        bytes += n;
+        length -= n;
+    }
+    return true;
+}
+
+/* Where it begins, or may begin if more comes; else the length. */
+static size_t find_mark(const GByteArray *bytes)
+{
+    for (size_t at = 0; at < bytes->len; at++) {
+        if (!memcmp(bytes->data + at, mark,
+                    MIN(sizeof(mark), bytes->len - at))) {
+            return at;
+        }
+    }
+    return bytes->len;
+}
+
+/* Length of the list at the start of @bytes with its flag; 0: not all there. */
+static size_t list_length(const GByteArray *bytes)
+{
+    size_t length;
+
+    if (bytes->len < FLAG + HEADER) {
+        return 0;
+    }
+    length = FLAG + HEADER + ldl_be_p(bytes->data + FLAG + 8);
+    return length <= bytes->len ? length : 0;
+}
+
+/* Send what can be sent of @pending.  False: close. */
+static bool forward(NfvRelay *relay, int fd, GByteArray *pending)
+{
+    size_t length = find_mark(pending);
+
+    if (!send_all(fd, pending->data, length)) {
+        return false;
+    }
+    g_byte_array_remove_range(pending, 0, length);
+    length = list_length(pending);
+    if (length) {
+        g_autoptr(GByteArray) list = g_byte_array_new();
+        bool more;
+
+        relay->lists++;
+        g_byte_array_append(list, pending->data, length);
+        g_byte_array_remove_range(pending, 0, length);
+        more = relay->tamper(list);
+        return send_all(fd, list->data, list->len) && more &&
+               send_all(fd, pending->data, pending->len);
+    }
+    return true;
+}
+
+static void promise_all(uint8_t *bytes, size_t length)
+{
+    for (size_t at = 0; at + sizeof(echo) <= length; at++) {
+        if (!memcmp(bytes + at, echo, sizeof(echo)) ||
+            !memcmp(bytes + at, answer, ANSWER_PREFIX)) {
+            memcpy(bytes + at, answer, sizeof(answer));
+        }
+    }
+}
+
+static void relay_bytes(NfvRelay *relay, int from, int to)
+{
+    g_autoptr(GByteArray) pending = g_byte_array_new();
+    struct pollfd fds[] = {
+        { .fd = from, .events = POLLIN },
+        { .fd = to, .events = POLLIN },
+    };
+    uint8_t bytes[16384];
+    ssize_t n;
+
+    while (poll(fds, 2, -1) > 0) {
+        if (fds[0].revents) {
+            n = recv(from, bytes, sizeof(bytes), 0);
+            if (n <= 0) {
+                return;
+            }
+            if (relay->lists) {
+                if (!send_all(to, bytes, n)) {
+                    return;
+                }
+            } else {
+                g_byte_array_append(pending, bytes, n);
+                if (!forward(relay, to, pending)) {
+                    return;
+                }
+            }
+        }
+        if (fds[1].revents) {
+            n = recv(to, bytes, sizeof(bytes), 0);
+            if (n <= 0) {
+                return;
+            }
+            if (relay->promise) {
+                promise_all(bytes, n);
+            }
+            if (!send_all(from, bytes, n)) {
+                return;
+            }
+        }
+    }
+}
+
+static void *relay_thread(void *opaque)
+{
+    NfvRelay *relay = opaque;
+    struct sockaddr_un address = address_of(relay->to);
+    int from = accept(relay->listener, NULL, NULL);
+    int to = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    g_assert_cmpint(from, >=, 0);
+    g_assert_cmpint(connect(to, (struct sockaddr *)&address, sizeof(address)),
+                    ==, 0);
+    relay_bytes(relay, from, to);
+    close(from);
+    close(to);
+    return NULL;
+}
+
+NfvRelay *nfv_relay_new(const char *from, const char *to,
+                        NfvRelayTamper *tamper, bool promise)
+{
+    NfvRelay *relay = g_new0(NfvRelay, 1);
+    struct sockaddr_un address = address_of(from);
+
+    relay->to = g_strdup(to);
+    relay->tamper = tamper;
+    relay->promise = promise;
+    relay->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    g_assert_cmpint(bind(relay->listener, (struct sockaddr *)&address,
+                         sizeof(address)),
+                    ==, 0);
+    g_assert_cmpint(listen(relay->listener, 1), ==, 0);
+    relay->thread = g_thread_new("relay", relay_thread, relay);
+    return relay;
+}
+
+unsigned nfv_relay_free(NfvRelay *relay)
+{
+    unsigned lists;
+
+    g_thread_join(relay->thread);
+    lists = relay->lists;
+    close(relay->listener);
+    g_free(relay->to);
+    g_free(relay);
+    return lists;
+}

@@ -1,0 +1,29 @@
+/*
+ * A relay between the ends of a migration, which tampers with the list of holes
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TESTS_QTEST_NFV_RELAY_H
+#define TESTS_QTEST_NFV_RELAY_H
+
+typedef struct NfvRelay NfvRelay;
+
+/*
+ * Change the list, its flag of 8 bytes before it; what is left in @list is
+ * sent.  In the relay's thread.  False to close both connections then.
+ */
+typedef bool NfvRelayTamper(GByteArray *list);
+
+/*
+ * Listen on the socket @from and connect to @to, once.  @promise: tell the
+ * source that the destination has all features, though it is stock or has them
+ * switched off.
+ */
+NfvRelay *nfv_relay_new(const char *from, const char *to,
+                        NfvRelayTamper *tamper, bool promise);
+
+/* Wait until either end is closed.  Returns how many lists came. */
+unsigned nfv_relay_free(NfvRelay *relay);
+
+#endif
