@@ -427,6 +427,7 @@ static NfvMigrationRoundList *list_rounds(void)
 NfvMigrationInfo *qmp_query_nfv_migration(Error **errp)
 {
     NfvMigrationInfo *info = g_new0(NfvMigrationInfo, 1);
+
     info->holes = nfv_popmap_holes(&info->holes_left_out);
     info->deferred = nfv_heat_deferred();
     info->limit = limit_us();
