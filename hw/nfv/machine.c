@@ -465,6 +465,7 @@ static GlobalProperty nfv_defaults_10_0[] = {
     { "migration", "popmap", "on" },
     { "migration", "policy", "on" },
     { "migration", "heat", "on" },
+    { "migration", "net", "on" },
     /* A burst of late ticks would interrupt the guest for nothing. */
     { TYPE_KVM_I8254, "lost_tick_policy", "discard" },
 };

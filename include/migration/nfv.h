@@ -9,6 +9,7 @@
 #define MIGRATION_NFV_H
 
 #include "exec/cpu-common.h"
+#include "io/channel-socket.h"
 #include "migration/vmstate.h"
 #include "qapi/qapi-types-nfv.h"
 #include "qom/object.h"
@@ -25,6 +26,7 @@ typedef struct NfvMigrationSettings {
     bool popmap;  /* do not read or send pages that never held data */
     bool policy;  /* switch over by the contract */
     bool heat;    /* hold back what the guest is writing to; needs policy */
+    bool net;     /* send short messages at once */
 
     /* The contract; with policy only. */
     uint64_t max_downtime; /* ms that the guest may stand still; 0: none */
@@ -139,6 +141,17 @@ static inline int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f,
  * that was left out.  Thread that saves.
  */
 void nfv_vmdesc_save(QEMUFile *f);
+
+/* Channels */
+
+/*
+ * Both ends: a channel is connected, encrypted where it shall be, and carries
+ * nothing yet.  Never fails.  Any thread.
+ */
+void nfv_net_channel(QIOChannel *ioc);
+
+/* The socket below @ioc, or NULL if there is none; no reference is taken. */
+QIOChannelSocket *nfv_net_socket(QIOChannel *ioc);
 
 /* Populated map */
 

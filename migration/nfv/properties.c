@@ -81,6 +81,8 @@ static const Setting table[] = {
     SWITCH("heat", heat, 0,
            "Hold memory back from the first round that the guest is writing "
            "to; needs policy (default: off)"),
+    SWITCH("net", net, 0,
+           "Set TCP_NODELAY on every channel of a migration (default: off)"),
     { .name = "max-downtime",
       .type = "uint64",
       .description = "Milliseconds that the guest may stand still, or 0: "

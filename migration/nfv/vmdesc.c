@@ -10,8 +10,6 @@
 #include "qemu/osdep.h"
 #include "qemu/module.h"
 #include "qobject/json-writer.h"
-#include "io/channel-socket.h"
-#include "io/channel-tls.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/nfv.h"
@@ -29,11 +27,7 @@ static bool left_out;
 /* Files and commands keep what they get; a snapshot is no migration at all. */
 static bool may_be_kept(QIOChannel *ioc)
 {
-    if (object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_TLS)) {
-        ioc = QIO_CHANNEL_TLS(ioc)->master;
-    }
-    return !object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_SOCKET) ||
-           migrate_background_snapshot();
+    return !nfv_net_socket(ioc) || migrate_background_snapshot();
 }
 
 static int vmdesc_notify(NotifierWithReturn *notifier, MigrationEvent *e,

@@ -89,9 +89,11 @@ static void test_help(void)
     nfv_test_run(&object, "-device migration,help");
     g_assert(strstr(object, "  vmstate=<bool>"));
     g_assert(strstr(object, "  vmdesc=<bool>"));
+    g_assert(strstr(object, "  net=<bool>"));
     nfv_test_run(&machine, "-M nfv,help");
     g_assert(strstr(machine, "  migration-vmstate=<bool>"));
     g_assert(strstr(machine, "  migration-vmdesc=<bool>"));
+    g_assert(strstr(machine, "  migration-net=<bool>"));
 }
 
 /* While the machine runs */
