@@ -27,6 +27,7 @@ typedef struct NfvMigrationSettings {
     bool policy;  /* switch over by the contract */
     bool heat;    /* hold back what the guest is writing to; needs policy */
     bool net;     /* send short messages at once */
+    bool vcpu_sync; /* get and put the state of all vCPUs in parallel */
 
     /* The contract; with policy only. */
     uint64_t max_downtime; /* ms that the guest may stand still; 0: none */

@@ -83,6 +83,9 @@ static const Setting table[] = {
            "to; needs policy (default: off)"),
     SWITCH("net", net, 0,
            "Set TCP_NODELAY on every channel of a migration (default: off)"),
+    SWITCH("vcpu-sync", vcpu_sync, 0,
+           "With KVM, get and put the state of all vCPUs in parallel "
+           "(default: off)"),
     { .name = "max-downtime",
       .type = "uint64",
       .description = "Milliseconds that the guest may stand still, or 0: "

@@ -90,10 +90,12 @@ static void test_help(void)
     g_assert(strstr(object, "  vmstate=<bool>"));
     g_assert(strstr(object, "  vmdesc=<bool>"));
     g_assert(strstr(object, "  net=<bool>"));
+    g_assert(strstr(object, "  vcpu-sync=<bool>"));
     nfv_test_run(&machine, "-M nfv,help");
     g_assert(strstr(machine, "  migration-vmstate=<bool>"));
     g_assert(strstr(machine, "  migration-vmdesc=<bool>"));
     g_assert(strstr(machine, "  migration-net=<bool>"));
+    g_assert(strstr(machine, "  migration-vcpu-sync=<bool>"));
 }
 
 /* While the machine runs */
