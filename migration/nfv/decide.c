@@ -58,7 +58,8 @@ NfvDecision nfv_decide(const NfvSituation *s)
                         NFV_MIGRATION_REASON_NEXT_STOP_SHORTER, stop);
     }
     if (s->can_drain && !s->drained) {
-        return decision(NFV_MIGRATION_STEP_DRAIN,
+        return decision(s->flushed ? NFV_MIGRATION_STEP_DRAIN :
+                                     NFV_MIGRATION_STEP_SEND,
                         NFV_MIGRATION_REASON_DRAIN_UNPROVEN, stop);
     }
     return decision(NFV_MIGRATION_STEP_SWITCH, NFV_MIGRATION_REASON_STOP_FITS,

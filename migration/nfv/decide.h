@@ -18,6 +18,7 @@ typedef struct NfvSituation {
     uint64_t bandwidth;  /* bytes a second; 0: not known yet */
     uint64_t dirty_rate; /* bytes a second that become dirty */
     bool can_drain;      /* there is a return path to prove it by */
+    bool flushed;        /* an answer now would prove all channels */
     bool drained;        /* the destination has read all that was sent */
     bool may_switch;     /* the destination is ready */
     unsigned extra;      /* rounds made only to shorten the stop */

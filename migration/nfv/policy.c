@@ -52,6 +52,7 @@ static struct {
     uint64_t best; /* of all windows, those with few bytes included */
     uint64_t dirty_rate;
     unsigned extra;
+    bool round_ended;    /* the last step found no more to send */
     uint8_t drain;       /* number of the last PING */
     int64_t drain_start; /* 0: none is under way */
     bool drained;
@@ -220,6 +221,8 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         .bandwidth = bandwidth(),
         .dirty_rate = policy.dirty_rate,
         .can_drain = return_path_works(s),
+        /* At its end a round is flushed through the multifd channels. */
+        .flushed = !migrate_multifd() || policy.round_ended,
         .drained = policy.drained,
         .may_switch = may_switch,
         .extra = policy.extra,
@@ -315,7 +318,8 @@ NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
             g_usleep(NOT_READY_US);
         }
     }
-    if (qemu_savevm_state_iterate(s->to_dst_file, false) > 0) {
+    policy.round_ended = qemu_savevm_state_iterate(s->to_dst_file, false) > 0;
+    if (policy.round_ended) {
         nfv_heat_exhausted();
     }
     return NFV_POLICY_RESUME;
@@ -366,6 +370,7 @@ static void reset(MigMode mode)
     policy.best = 0;
     policy.dirty_rate = 0;
     policy.extra = 0;
+    policy.round_ended = false;
     policy.drain_start = 0;
     policy.drained = false;
     WITH_QEMU_LOCK_GUARD(&policy.lock)
