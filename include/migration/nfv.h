@@ -234,4 +234,10 @@ typedef enum NfvPolicyStep {
  */
 NfvPolicyStep nfv_policy_step(struct MigrationState *s, bool may_switch);
 
+/*
+ * Source: whether auto-converge must leave @cpu alone: with the policy on, a
+ * real-time vCPU is never put to sleep.  Any thread.
+ */
+bool nfv_throttle_spares(const CPUState *cpu);
+
 #endif

@@ -1,0 +1,29 @@
+/*
+ * Throttle: auto-converge leaves real-time vCPUs alone
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sched.h>
+#include "qemu/error-report.h"
+#include "hw/core/cpu.h"
+#include "migration/nfv.h"
+
+/* As the kernel says: libvirt or chrt may have made it so. */
+static bool is_real_time(const CPUState *cpu)
+{
+    int policy = sched_getscheduler(cpu->thread_id) & ~SCHED_RESET_ON_FORK;
+
+    return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+bool nfv_throttle_spares(const CPUState *cpu)
+{
+    if (!nfv_migration_settings()->policy || !is_real_time(cpu)) {
+        return false;
+    }
+    warn_report_once("auto-converge does not throttle real-time vCPUs; to bound "
+                     "a migration use the deadline of the migration object");
+    return true;
+}
