@@ -1,0 +1,393 @@
+/*
+ * Unit tests: when to switch over
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "migration/nfv/decide.h"
+
+#define MS 1000
+#define S (1000 * MS)
+#define EXTRA_MAX 4
+#define NONE INT64_MAX
+
+/* Single situations */
+
+/* One that switches; a limit of 10 ms, 3.1 of which are the devices'. */
+#define FITS                                                            \
+    .limit = 10 * MS, .left = NONE, .device_time = 3100,                \
+    .pending = 4 * KiB, .bandwidth = GiB, .can_drain = true,            \
+    .flushed = true, .drained = true, .may_switch = true
+
+typedef struct Case {
+    const char *name;
+    NfvSituation situation;
+    NfvMigrationStep step;
+    NfvMigrationReason reason;
+} Case;
+
+#define SEND(why) NFV_MIGRATION_STEP_SEND, NFV_MIGRATION_REASON_##why
+#define DRAIN NFV_MIGRATION_STEP_DRAIN, NFV_MIGRATION_REASON_DRAIN_UNPROVEN
+#define SWITCH NFV_MIGRATION_STEP_SWITCH, NFV_MIGRATION_REASON_STOP_FITS
+
+/* A later initializer of a field wins. */
+#pragma GCC diagnostic ignored "-Woverride-init"
+static const Case cases[] = {
+    { "fits", { FITS }, SWITCH },
+    { "undrained", { FITS, .drained = false }, DRAIN },
+    { "unflushed", { FITS, .drained = false, .flushed = false },
+      SEND(DRAIN_UNPROVEN) },
+    { "no-return-path", { FITS, .drained = false, .can_drain = false },
+      SWITCH },
+    { "nothing-pending", { FITS, .pending = 0, .bandwidth = 0 }, SWITCH },
+    { "nothing-pending-undrained",
+      { FITS, .pending = 0, .bandwidth = 0, .drained = false }, DRAIN },
+    { "not-ready", { FITS, .may_switch = false },
+      SEND(DESTINATION_NOT_READY) },
+    { "not-ready-nothing-pending",
+      { FITS, .pending = 0, .may_switch = false },
+      SEND(DESTINATION_NOT_READY) },
+    { "bandwidth-unknown", { FITS, .bandwidth = 0 }, SEND(BANDWIDTH_UNKNOWN) },
+    /* 6.9 ms are left for memory, just so and one byte more. */
+    { "just-fits", { FITS, .pending = 6900, .bandwidth = 1000000,
+                     .extra = EXTRA_MAX }, SWITCH },
+    { "just-too-long", { FITS, .pending = 6901, .bandwidth = 1000000,
+                         .extra = EXTRA_MAX }, SEND(STOP_TOO_LONG) },
+    { "too-long-drained", { FITS, .pending = GiB }, SEND(STOP_TOO_LONG) },
+    { "slowest-link", { FITS, .pending = INT64_MAX, .bandwidth = 1 },
+      SEND(STOP_TOO_LONG) },
+    /* Devices take all of the limit: memory has a quarter of it. */
+    { "devices-take-all", { FITS, .limit = 2 * MS, .pending = 500,
+                            .bandwidth = 1000000 }, SWITCH },
+    { "devices-take-more", { FITS, .limit = 2 * MS, .pending = 501,
+                             .bandwidth = 1000000 }, SEND(STOP_TOO_LONG) },
+    { "limit-0", { FITS, .limit = 0, .pending = 4 * KiB,
+                   .bandwidth = 1000000 }, SEND(STOP_TOO_LONG) },
+    { "limit-0-nothing-pending", { FITS, .limit = 0, .pending = 0 }, SWITCH },
+    /* 2 ms of memory, at most half of which becomes dirty meanwhile. */
+    { "shorter", { FITS, .pending = 2000, .bandwidth = 1000000,
+                   .dirty_rate = 500000 }, SEND(NEXT_STOP_SHORTER) },
+    { "not-shorter", { FITS, .pending = 2000, .bandwidth = 1000000,
+                       .dirty_rate = 500001 }, SWITCH },
+    { "not-worth-it", { FITS, .pending = 500, .bandwidth = 1000000 }, SWITCH },
+    { "worth-it", { FITS, .pending = 501, .bandwidth = 1000000 },
+      SEND(NEXT_STOP_SHORTER) },
+    { "last-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
+                      .extra = EXTRA_MAX - 1 }, SEND(NEXT_STOP_SHORTER) },
+    { "no-more-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
+                         .extra = EXTRA_MAX }, SWITCH },
+    { "time-for-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
+                          .left = 4001 }, SEND(NEXT_STOP_SHORTER) },
+    { "no-time-for-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
+                             .left = 4000 }, SWITCH },
+    { "past-deadline", { FITS, .pending = 2000, .bandwidth = 1000000,
+                         .left = -5 * S }, SWITCH },
+    /* A deadline that is past does not make the stop longer. */
+    { "past-deadline-too-long", { FITS, .pending = GiB, .left = -5 * S },
+      SEND(STOP_TOO_LONG) },
+};
+
+static void test_case(const void *opaque)
+{
+    const Case *c = opaque;
+    NfvDecision d = nfv_decide(&c->situation);
+
+    g_assert_cmpstr(NfvMigrationStep_str(d.step), ==,
+                    NfvMigrationStep_str(c->step));
+    g_assert_cmpstr(NfvMigrationReason_str(d.reason), ==,
+                    NfvMigrationReason_str(c->reason));
+}
+
+static void test_predicted(void)
+{
+    NfvSituation s = { FITS, .pending = 2000, .bandwidth = 1000000 };
+
+    g_assert_cmpint(nfv_decide(&s).stop, ==, 3100 + 2000);
+    s.pending = 0;
+    g_assert_cmpint(nfv_decide(&s).stop, ==, 3100);
+    s.pending = 1;
+    s.bandwidth = 0;
+    g_assert_cmpint(nfv_decide(&s).stop, ==, -1);
+    s.may_switch = false;
+    g_assert_cmpint(nfv_decide(&s).stop, ==, -1);
+}
+
+static void test_device_time(void)
+{
+    g_assert_cmpint(nfv_decide_device_time(1), >, 0);
+    for (unsigned vcpus = 1; vcpus < 512; vcpus++) {
+        g_assert_cmpint(nfv_decide_device_time(vcpus + 1), >,
+                        nfv_decide_device_time(vcpus));
+    }
+}
+
+/* Whatever is measured, a switch breaks no promise. */
+static void test_any(void)
+{
+    GRand *rand = g_rand_new_with_seed(1);
+
+    for (int i = 0; i < 200000; i++) {
+        NfvSituation s = {
+            .limit = g_rand_int_range(rand, 0, 400) * MS,
+            .left = g_rand_boolean(rand) ? NONE :
+                                           g_rand_int_range(rand, -S, S),
+            .device_time = g_rand_int_range(rand, 0, 20 * MS),
+            .pending = 1ull << g_rand_int_range(rand, 0, 45),
+            .bandwidth = g_rand_int_range(rand, 0, 10) ?
+                             1ull << g_rand_int_range(rand, 0, 40) :
+                             0,
+            .dirty_rate = 1ull << g_rand_int_range(rand, 0, 40),
+            .can_drain = g_rand_boolean(rand),
+            .flushed = g_rand_boolean(rand),
+            .drained = g_rand_boolean(rand),
+            .may_switch = g_rand_int_range(rand, 0, 10),
+            .extra = g_rand_int_range(rand, 0, EXTRA_MAX + 1),
+        };
+        NfvDecision d = nfv_decide(&s);
+        double memory = s.pending * (double)S / s.bandwidth;
+
+        if (d.step == NFV_MIGRATION_STEP_SWITCH) {
+            g_assert(s.may_switch && s.bandwidth);
+            g_assert(s.drained || !s.can_drain);
+            g_assert_cmpfloat(memory, <,
+                              MAX(s.limit - s.device_time, s.limit / 4) + 1);
+        } else if (d.step == NFV_MIGRATION_STEP_DRAIN) {
+            g_assert(s.can_drain && s.flushed && !s.drained);
+        }
+        if (d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER) {
+            g_assert_cmpuint(s.extra, <, EXTRA_MAX);
+        }
+    }
+    g_rand_free(rand);
+}
+
+/* Whole migrations, round by round */
+
+#define SYNC_INTERVAL (100 * MS)
+#define TICK 100 /* us */
+
+/* From @from on, until the next one. */
+typedef struct Change {
+    int64_t from;     /* us since the start */
+    uint64_t dirty;   /* bytes a second that the guest writes */
+    uint64_t link;    /* bytes a second */
+} Change;
+
+typedef struct Trace {
+    const char *name;
+    uint64_t ram, hot; /* the guest writes in @hot bytes of it only */
+    Change changes[4];
+    int64_t rtt, limit, deadline, ready; /* us; when it may switch */
+    uint64_t buffered;                   /* bytes that the link holds */
+    bool one_way;
+    int64_t ends_by; /* 0: never */
+} Trace;
+
+#define LIMIT (10 * MS)
+#define LINK (1000 * MiB)
+
+static const Trace traces[] = {
+    { "idle", 4 * GiB, 0, { { 0, 0, LINK } }, 200, LIMIT, .ends_by = 5 * S },
+    { "converging", 4 * GiB, GiB, { { 0, LINK / 2, LINK } }, 200, LIMIT,
+      .ends_by = 20 * S },
+    { "converging-small", 4 * GiB, 16 * MiB, { { 0, LINK / 3, LINK } }, 200,
+      LIMIT, .ends_by = 20 * S },
+    { "hot-but-tiny", GiB, 2 * MiB, { { 0, 4 * LINK, LINK } }, 200, LIMIT,
+      .ends_by = 5 * S },
+    { "not-converging", GiB, GiB, { { 0, 2 * LINK, LINK } }, 200, LIMIT },
+    { "not-converging-one-way", GiB, GiB, { { 0, 2 * LINK, LINK } }, 200, LIMIT,
+      .one_way = true },
+    { "bursty", GiB, 512 * MiB,
+      { { 0, LINK / 10, LINK }, { S, 3 * LINK, LINK }, { 3 * S, LINK / 10,
+                                                         LINK } },
+      200, LIMIT, .ends_by = 8 * S },
+    { "late-burst", 2 * GiB, 512 * MiB,
+      { { 0, 0, LINK }, { 1900 * MS, 3 * LINK, LINK }, { 4 * S, 0, LINK } },
+      200, LIMIT, .ends_by = 10 * S },
+    { "collapse", 2 * GiB, 256 * MiB,
+      { { 0, LINK / 5, LINK }, { S, LINK / 5, LINK / 20 }, { 5 * S, LINK / 5,
+                                                             LINK } },
+      200, LIMIT, .ends_by = 20 * S },
+    { "collapse-for-good", 2 * GiB, 256 * MiB,
+      { { 0, LINK / 5, LINK }, { S, LINK / 5, LINK / 20 } }, 200, LIMIT },
+    { "long-way", GiB, 64 * MiB, { { 0, LINK / 100, LINK } }, 40 * MS, LIMIT,
+      .ends_by = 10 * S },
+    { "long-way-one-way", GiB, 64 * MiB, { { 0, LINK / 100, LINK } }, 40 * MS,
+      LIMIT, .one_way = true, .ends_by = 10 * S },
+    { "deep-buffers", GiB, 64 * MiB, { { 0, LINK / 100, LINK / 10 } }, 200,
+      LIMIT, .buffered = 16 * MiB, .ends_by = 20 * S },
+    { "one-way", 4 * GiB, GiB, { { 0, LINK / 2, LINK } }, 200, LIMIT,
+      .one_way = true, .ends_by = 20 * S },
+    { "deadline", 4 * GiB, GiB, { { 0, LINK / 3, LINK } }, 200, LIMIT,
+      .deadline = 2 * S, .ends_by = 20 * S },
+    { "late-destination", GiB, 64 * MiB, { { 0, LINK / 100, LINK } }, 200,
+      LIMIT, .ready = 3 * S, .ends_by = 4 * S },
+    { "never-ready", GiB, 0, { { 0, 0, LINK } }, 200, LIMIT, .ready = NONE },
+    { "stock-limit", 4 * GiB, GiB, { { 0, LINK * 9 / 10, LINK } }, 200,
+      300 * MS, .ends_by = 60 * S },
+    { "devices-take-all", GiB, 64 * MiB, { { 0, LINK / 10, LINK } }, 200,
+      2 * MS, .ends_by = 10 * S },
+};
+
+typedef struct Simulation {
+    const Trace *trace;
+    int64_t now, last_sync, drained_at; /* @drained_at: 0 is none under way */
+    double pending, unseen; /* dirty, known and not yet */
+    double in_link, sent;   /* under way; while there was something to send */
+    double busy;            /* us of that */
+    double dirty_rate;
+    unsigned extra;
+    bool drained;
+} Simulation;
+
+static const Change *change(const Simulation *sim)
+{
+    const Change *c = sim->trace->changes;
+
+    for (int i = 1; i < ARRAY_SIZE(sim->trace->changes); i++) {
+        const Change *next = &sim->trace->changes[i];
+
+        if (next->link && next->from <= sim->now) {
+            c = next;
+        }
+    }
+    return c;
+}
+
+/* The guest writes, the sender fills the link's buffer, which drains. */
+static void tick(Simulation *sim, bool send)
+{
+    const Change *c = change(sim);
+    double capacity = (double)c->link * TICK / S;
+    double room = capacity + sim->trace->buffered - sim->in_link;
+    double sends = send ? MIN(sim->pending, MAX(room, 0)) : 0;
+
+    sim->unseen = MIN(sim->unseen + (double)c->dirty * TICK / S,
+                      sim->trace->hot);
+    sim->pending -= sends;
+    sim->in_link = MAX(sim->in_link + sends - capacity, 0);
+    if (send) {
+        /* What was measured long ago counts for little. */
+        sim->sent = sim->sent * 0.999 + sends;
+        sim->busy = sim->busy * 0.999 + (sends ? TICK : 0);
+    }
+    sim->now += TICK;
+}
+
+static void synchronise(Simulation *sim)
+{
+    /* No more can be dirty than all, and all that is hot is found twice. */
+    double found = MIN(sim->unseen, sim->trace->ram - sim->pending);
+    int64_t since = sim->now - sim->last_sync;
+
+    if (since) {
+        sim->dirty_rate = found * S / since;
+    }
+    sim->pending += found;
+    sim->unseen = 0;
+    sim->last_sync = sim->now;
+}
+
+static NfvDecision decide(Simulation *sim, NfvSituation *s)
+{
+    const Trace *t = sim->trace;
+    NfvDecision d;
+
+    *s = (NfvSituation) {
+        .limit = t->limit,
+        .left = t->deadline ? t->deadline - sim->now : NONE,
+        .device_time = nfv_decide_device_time(1),
+        .pending = sim->pending,
+        .bandwidth = sim->busy ? sim->sent * S / sim->busy : 0,
+        .dirty_rate = sim->dirty_rate,
+        .can_drain = !t->one_way,
+        .flushed = true,
+        .drained = sim->drained,
+        .may_switch = sim->now >= t->ready,
+        .extra = sim->extra,
+    };
+    d = nfv_decide(s);
+    sim->drained = false;
+    sim->extra += d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER;
+    return d;
+}
+
+static void drain(Simulation *sim)
+{
+    int64_t answered = sim->now + sim->trace->rtt;
+
+    while (sim->in_link > 0 || sim->now < answered) {
+        tick(sim, false);
+    }
+    sim->drained = true;
+}
+
+static void check_switch(const Simulation *sim, const NfvSituation *s)
+{
+    int64_t budget = MAX(s->limit - s->device_time, s->limit / 4);
+    double memory = (sim->pending + sim->in_link) * S / change(sim)->link;
+
+    g_test_message("%s: switched at %" PRId64 " ms, %.0f us of memory, %u "
+                   "extra rounds", sim->trace->name, sim->now / MS, memory,
+                   s->extra);
+    g_assert_cmpfloat(s->pending * (double)S / s->bandwidth, <, budget + 1);
+    if (!sim->trace->one_way) {
+        g_assert(s->drained);
+        g_assert_cmpfloat(sim->in_link, ==, 0);
+    }
+    g_assert_cmpuint(s->extra, <=, EXTRA_MAX);
+    g_assert_cmpint(sim->now, >=, sim->trace->ready);
+    g_assert_cmpint(sim->trace->ends_by, >, 0);
+    g_assert_cmpint(sim->now, <=, sim->trace->ends_by);
+}
+
+static void test_trace(const void *opaque)
+{
+    const Trace *t = opaque;
+    Simulation sim = { .trace = t, .pending = t->ram };
+    int64_t give_up = t->ends_by ?: 60 * S;
+
+    while (sim.now <= give_up) {
+        if (sim.drained || sim.pending < 1 ||
+            sim.now - sim.last_sync >= SYNC_INTERVAL) {
+            NfvSituation s;
+            NfvDecision d;
+
+            synchronise(&sim);
+            d = decide(&sim, &s);
+            if (d.step == NFV_MIGRATION_STEP_SWITCH) {
+                check_switch(&sim, &s);
+                return;
+            }
+            if (d.step == NFV_MIGRATION_STEP_DRAIN) {
+                drain(&sim);
+                continue;
+            }
+        }
+        tick(&sim, true);
+    }
+    g_assert_cmpint(t->ends_by, ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_autofree char *path =
+            g_strdup_printf("/nfv/decide/case/%s", cases[i].name);
+
+        g_test_add_data_func(path, &cases[i], test_case);
+    }
+    g_test_add_func("/nfv/decide/predicted", test_predicted);
+    g_test_add_func("/nfv/decide/device-time", test_device_time);
+    g_test_add_func("/nfv/decide/any", test_any);
+    for (int i = 0; i < ARRAY_SIZE(traces); i++) {
+        g_autofree char *path =
+            g_strdup_printf("/nfv/decide/trace/%s", traces[i].name);
+
+        g_test_add_data_func(path, &traces[i], test_trace);
+    }
+    return g_test_run();
+}
