@@ -178,15 +178,17 @@ static void check_effect(NfvEnds *ends, const Case *c)
                  !access("/proc/self/pagemap", R_OK);
 
     g_test_message("%" PRId64 " pages were sent", sent);
-    if (knows) {
-        check_sparse(ends, c->from_memory, "from");
-    }
     /* What is populated was looked at, and is zero. */
     if (c->from == ON_SIDE && c->to == ON_SIDE && !c->variant->one_way) {
         g_assert_cmpint(sent, <, ALL_PAGES / 2);
         check_sparse(ends, c->to_memory, "to");
     } else {
         g_assert_cmpint(sent, >=, ALL_PAGES - 256);
+        /* What its first round leaves to post-copy is read after all. */
+        knows = knows && !c->variant->postcopy;
+    }
+    if (knows) {
+        check_sparse(ends, c->from_memory, "from");
     }
 }
 
