@@ -380,6 +380,10 @@ static void reset(MigMode mode)
         policy.drain_time = -1;
         policy.deadline_passed = false;
     }
+    if (!policy.timer) { /* the clocks came after migration_init() */
+        policy.timer =
+            timer_new_ms(QEMU_CLOCK_REALTIME, deadline_reached, NULL);
+    }
     timer_del(policy.timer);
     if (nfv_migration_settings()->policy && deadline &&
         mode == MIG_MODE_NORMAL) {
@@ -393,7 +397,7 @@ static int policy_notify(NotifierWithReturn *notifier, MigrationEvent *e,
 {
     if (e->type == MIG_EVENT_PRECOPY_SETUP) {
         reset(migrate_mode());
-    } else {
+    } else if (policy.timer) {
         timer_del(policy.timer);
     }
     return 0;
@@ -406,7 +410,6 @@ static void policy_register(void)
     qemu_mutex_init(&policy.lock);
     qemu_sem_init(&policy.pong, 0);
     policy.drain_time = -1;
-    policy.timer = timer_new_ms(QEMU_CLOCK_REALTIME, deadline_reached, NULL);
     for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
         migration_add_notifier_mode(&notifiers[mode], policy_notify, mode);
     }

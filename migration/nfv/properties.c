@@ -54,7 +54,13 @@ static bool visit_ms(Visitor *v, const char *name, void *value, Error **errp)
 static bool visit_on_deadline(Visitor *v, const char *name, void *value,
                               Error **errp)
 {
-    return visit_type_NfvOnDeadline(v, name, value, errp);
+    ERRP_GUARD();
+
+    if (!visit_type_NfvOnDeadline(v, name, value, errp)) {
+        error_append_hint(errp, "Valid are continue, postcopy, cancel\n");
+        return false;
+    }
+    return true;
 }
 
 #define SWITCH(property, field, bit, about)                     \
