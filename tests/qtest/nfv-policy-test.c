@@ -148,7 +148,10 @@ static unsigned said(const Ends *ends, const char *words)
  */
 static void check_guest(Ends *ends, QTestState *qts)
 {
+    g_autofree char *file = path(ends, "memory");
+    g_autofree char *memory = NULL;
     uint8_t last;
+    gsize size;
     int steps = 0;
 
     if (ends->idle) {
@@ -157,10 +160,17 @@ static void check_guest(Ends *ends, QTestState *qts)
     }
     wait_for_write(qts);
     qtest_qmp_assert_success(qts, "{ 'execute': 'stop' }");
-    last = qtest_readb(qts, X86_TEST_MEM_START);
-    for (unsigned at = X86_TEST_MEM_START; at < X86_TEST_MEM_END;
-         at += TEST_MEM_PAGE_SIZE) {
-        uint8_t found = qtest_readb(qts, at);
+    qtest_qmp_assert_success(qts,
+                             "{ 'execute': 'pmemsave', 'arguments': { 'val': "
+                             "%d, 'size': %d, 'filename': %s } }",
+                             X86_TEST_MEM_START,
+                             X86_TEST_MEM_END - X86_TEST_MEM_START, file);
+    g_assert_true(g_file_get_contents(file, &memory, &size, NULL));
+    g_assert_cmpuint(size, ==, X86_TEST_MEM_END - X86_TEST_MEM_START);
+    unlink(file);
+    last = memory[0];
+    for (gsize at = 0; at < size; at += TEST_MEM_PAGE_SIZE) {
+        uint8_t found = memory[at];
 
         if (found != last) {
             g_assert_cmpuint(found, ==, (uint8_t)(last - 1));
@@ -341,6 +351,13 @@ static void test_migrate(const void *opaque)
     if (v->postcopy) {
         qtest_qmp_assert_success(ends.from,
                                  "{ 'execute': 'migrate-start-postcopy' }");
+    } else if (c->from == HEAT) {
+        /* All that the guest writes stays back; later rounds send it. */
+        migrate_set_parameter_int(ends.from, "max-bandwidth", 0);
+        while (!number(ends.from, "deferred")) {
+            g_usleep(10 * 1000);
+        }
+        wait_for_decisions(ends.from, number(ends.from, "decisions") + 3);
     }
     finish(&ends);
     if (c->from == OFF) {
@@ -449,7 +466,7 @@ static void test_deadline_hung(void)
     Ends ends = {};
 
     start_both(&ends, HEAT, HEAT,
-               "-global migration.deadline=2000 "
+               "-global migration.deadline=1000 "
                "-global migration.on-deadline=cancel");
     begin_slowly(&ends, UNIX);
     kill(qtest_pid(ends.to), SIGSTOP);
@@ -786,10 +803,8 @@ static void test_throttle(const void *opaque)
 static const Case cases[] = {
     { &variants[0], "tcg", HEAT, HEAT },   { &variants[1], "kvm", HEAT, OFF },
     { &variants[1], "tcg", POLICY, POLICY }, { &variants[2], "tcg", HEAT, OFF },
-    { &variants[3], "tcg", HEAT, HEAT },   { &variants[3], "kvm", POLICY, OFF },
-    { &variants[4], "tcg", HEAT, HEAT },   { &variants[4], "kvm", HEAT, OFF },
-    { &variants[0], "kvm", OFF, HEAT },    { &variants[0], "tcg", HEAT, STOCK },
-    { &variants[4], "tcg", STOCK, HEAT },
+    { &variants[3], "tcg", HEAT, HEAT },   { &variants[4], "kvm", HEAT, HEAT },
+    { &variants[0], "tcg", HEAT, STOCK },  { &variants[4], "tcg", STOCK, HEAT },
 };
 
 static bool is_among(const Case *c)
@@ -863,7 +878,9 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/policy/limit", test_limit);
     qtest_add_func("nfv/policy/query", test_query);
     qtest_add_func("nfv/policy/slow-link", test_slow_link);
-    qtest_add_data_func("nfv/policy/throttle", NULL, test_throttle);
+    if (g_test_slow()) {
+        qtest_add_data_func("nfv/policy/throttle", NULL, test_throttle);
+    }
     qtest_add_data_func("nfv/policy/throttle-real-time", (void *)1,
                         test_throttle);
     return g_test_run();
