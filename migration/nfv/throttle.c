@@ -23,7 +23,7 @@ bool nfv_throttle_spares(const CPUState *cpu)
     if (!nfv_migration_settings()->policy || !is_real_time(cpu)) {
         return false;
     }
-    warn_report_once("auto-converge does not throttle real-time vCPUs; to bound "
-                     "a migration use the deadline of the migration object");
+    warn_report_once("auto-converge does not throttle real-time vCPUs; a "
+                     "deadline bounds a migration, too");
     return true;
 }

@@ -440,9 +440,9 @@ static void deadline_postcopy(bool capability)
     begin_slowly(&ends, UNIX);
     wait_for_deadline(ends.from);
     if (capability) {
-        wait_for_migration_status(
-            ends.from, "postcopy-active",
-            (const char *[]){ "failed", "completed", NULL });
+        const char *ungoals[] = { "failed", "completed", NULL };
+
+        wait_for_migration_status(ends.from, "postcopy-active", ungoals);
     } else {
         wait_for_migration_status(ends.from, "active", NULL);
     }
@@ -567,6 +567,7 @@ static void yank(QTestState *qts)
  */
 static void test_lose_destination(const void *opaque)
 {
+    const char *ungoals[] = { "completed", "cancelled", NULL };
     Phase phase = GPOINTER_TO_INT(opaque);
     Ends ends = { .idle = phase == DRAIN };
 
@@ -582,9 +583,7 @@ static void test_lose_destination(const void *opaque)
     if (phase == PRE_SWITCHOVER) {
         migrate_continue(ends.from, "pre-switchover");
     }
-    wait_for_migration_status(
-        ends.from, "failed",
-        (const char *[]){ "completed", "cancelled", NULL });
+    wait_for_migration_status(ends.from, "failed", ungoals);
     check_guest(&ends, ends.from);
 
     qtest_quit(ends.to);
@@ -651,7 +650,8 @@ static const struct {
       { "max-downtime=86400001 is out of range", "milliseconds" } },
     { "-M nfv,migration-max-downtime=-1", { "max-downtime" } },
     { "-M nfv,migration-deadline=soon", { "deadline" } },
-    { "-M nfv,migration-on-deadline=later", { "on-deadline", "'later'", "continue, postcopy, cancel" } },
+    { "-M nfv,migration-on-deadline=later",
+      { "on-deadline", "'later'", "continue, postcopy, cancel" } },
     { "-M q35 -global migration.deadline=86400001",
       { "deadline=86400001 is out of range" } },
     { "-M q35 -global migration.on-deadline=later", { "'later'" } },
