@@ -187,12 +187,11 @@ static unsigned long log_word(DirtyMemoryBlocks *log, unsigned long page)
 void nfv_heat_sync(RAMBlock *rb)
 {
     unsigned long first = rb->offset >> qemu_target_page_bits();
+    HotBlock *b = qatomic_load_acquire(&blocks) ? find(rb) : NULL;
     DirtyMemoryBlocks *log;
-    HotBlock *b;
 
     /* Words of both bitmaps must match; small blocks are not worth more. */
-    if (!qatomic_load_acquire(&blocks) || first % BITS_PER_LONG ||
-        !(b = find(rb)) || b->order.pages % BITS_PER_LONG) {
+    if (!b || first % BITS_PER_LONG || b->order.pages % BITS_PER_LONG) {
         return;
     }
     log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);
@@ -208,8 +207,11 @@ unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
     HotBlock *b;
 
     /* Once the guest stands still, all must go. */
-    if (qatomic_read(&phase) == NFV_PHASE_ALL || !runstate_is_running() ||
-        !(b = find(rb))) {
+    if (qatomic_read(&phase) == NFV_PHASE_ALL || !runstate_is_running()) {
+        return page;
+    }
+    b = find(rb);
+    if (!b) {
         return page;
     }
     return nfv_order_next(&b->order, phase, rb->bmap, page, size);

@@ -11,6 +11,8 @@
 #include "nfv/ends.h"
 #include "qobject/qdict.h"
 
+static const char *ended[] = { "failed", "completed", NULL };
+
 #define MIB_PAGES (1024 * 1024 / NFV_ENDS_PAGE)
 #define ALL_PAGES (NFV_ENDS_MIB * MIB_PAGES)
 #define SLOW (512 * 1024) /* bytes a second */
@@ -74,11 +76,11 @@ typedef struct Case {
 static QTestState *start(NfvEnds *ends, const char *name, Side side,
                          const Memory *memory, const char *options)
 {
-    g_autofree char *backend =
-        memory->file ? g_strconcat(memory->backend, name, NULL) :
-                       g_strdup(memory->backend);
-    g_autofree char *all = g_strdup_printf(
-        "%s %s", side == ON_SIDE ? ON : "", options);
+    g_autofree char *backend = memory->file ?
+                                   g_strconcat(memory->backend, name, NULL) :
+                                   g_strdup(memory->backend);
+    g_autofree char *all =
+        g_strdup_printf("%s %s", side == ON_SIDE ? ON : "", options);
 
     return nfv_ends_start(ends, name, side == STOCK_SIDE, backend, all);
 }
@@ -103,18 +105,15 @@ static void begin_slowly(NfvEnds *ends, const Variant *v)
     migrate_set_parameter_int(ends->from, "max-postcopy-bandwidth", SLOW);
     migrate_incoming_qmp(ends->to, uri, NULL, "{}");
     migrate_qmp(ends->from, ends->to, NULL, NULL, "{}");
-    wait_for_migration_status(ends->from, "active",
-                              (const char *[]){ "failed", "completed", NULL });
+    wait_for_migration_status(ends->from, "active", ended);
 }
 
 static void begin_postcopy(NfvEnds *ends)
 {
-    qtest_qmp_assert_success(ends->from,
-                             "{ 'execute': 'migrate-start-postcopy' }");
-    wait_for_migration_status(ends->from, "postcopy-active",
-                              (const char *[]){ "failed", "completed", NULL });
-    wait_for_migration_status(ends->to, "postcopy-active",
-                              (const char *[]){ "failed", "completed", NULL });
+    qtest_qmp_assert_success(ends->from, "{ 'execute': "
+                                         "'migrate-start-postcopy' }");
+    wait_for_migration_status(ends->from, "postcopy-active", ended);
+    wait_for_migration_status(ends->to, "postcopy-active", ended);
 }
 
 static void finish(NfvEnds *ends)
@@ -162,9 +161,9 @@ static void check_sparse(NfvEnds *ends, const Memory *memory, const char *name)
 
     if (memory->file) {
         g_assert_cmpint(stat(path, &status), ==, 0);
-        g_test_message("%s: %llu pages", path,
-                       (unsigned long long)status.st_blocks * 512 /
-                           NFV_ENDS_PAGE);
+        g_test_message(
+            "%s: %llu pages", path,
+            (unsigned long long)status.st_blocks * 512 / NFV_ENDS_PAGE);
         g_assert_cmpint(status.st_blocks * 512 / NFV_ENDS_PAGE, <,
                         ALL_PAGES / 2);
     }
@@ -206,9 +205,8 @@ static void test_matrix(const void *opaque)
     const Case *c = opaque;
     g_autoptr(NfvEnds) ends = NULL;
 
-    if (!has(c->variant) ||
-        ((c->from == STOCK_SIDE || c->to == STOCK_SIDE) &&
-         !nfv_ends_has_stock())) {
+    if (!has(c->variant) || ((c->from == STOCK_SIDE || c->to == STOCK_SIDE) &&
+                             !nfv_ends_has_stock())) {
         return;
     }
     ends = nfv_ends_new();
@@ -233,9 +231,9 @@ static void test_matrix(const void *opaque)
 static void add_matrix(void)
 {
     static const Side sides[][2] = {
-        { ON_SIDE, ON_SIDE },     { ON_SIDE, OFF_SIDE },
-        { OFF_SIDE, ON_SIDE },    { OFF_SIDE, OFF_SIDE },
-        { ON_SIDE, STOCK_SIDE },  { STOCK_SIDE, ON_SIDE },
+        { ON_SIDE, ON_SIDE },    { ON_SIDE, OFF_SIDE },
+        { OFF_SIDE, ON_SIDE },   { OFF_SIDE, OFF_SIDE },
+        { ON_SIDE, STOCK_SIDE }, { STOCK_SIDE, ON_SIDE },
     };
     static Case cases[ARRAY_SIZE(variants) * ARRAY_SIZE(sides) *
                       ARRAY_SIZE(memories) * ARRAY_SIZE(memories)];
@@ -257,8 +255,8 @@ static void add_matrix(void)
                     ((v * 3 + s * 5) % 16 != m || (s == 3 && v))) {
                     continue;
                 }
-                *c = (Case){ &variants[v], sides[s][0], sides[s][1],
-                             &memories[from], &memories[to] };
+                *c = (Case) { &variants[v], sides[s][0], sides[s][1],
+                              &memories[from], &memories[to] };
                 qtest_add_data_func(path, c++, test_matrix);
             }
         }
@@ -306,9 +304,9 @@ static const FilledCase filled_cases[] = {
 static void test_filled(const void *opaque)
 {
     const FilledCase *c = opaque;
-    g_autofree char *file = g_strdup_printf(
-        "memory-backend-file,share=%s,mem-path=%%s/filled",
-        c->share ? "on" : "off");
+    g_autofree char *file = g_strdup_printf("memory-backend-file,share=%s,mem-"
+                                            "path=%%s/filled",
+                                            c->share ? "on" : "off");
     Memory memory = { "filled", file };
     g_autoptr(NfvEnds) ends = NULL;
 
@@ -317,8 +315,8 @@ static void test_filled(const void *opaque)
     }
     ends = nfv_ends_new();
     fill_file(ends, "filled");
-    ends->from = start(ends, "from", c->from,
-                       c->from_file ? &memory : &memories[0], "");
+    ends->from =
+        start(ends, "from", c->from, c->from_file ? &memory : &memories[0], "");
     ends->to = start(ends, "to", c->to, c->to_file ? &memory : &memories[0],
                      "-incoming defer");
     write_old(ends->from);
@@ -354,17 +352,15 @@ static void test_recovery(const void *opaque)
     nfv_ends_check_holes(ends->to, HOLE_FIRST, MIB_PAGES, 64);
 
     migrate_pause(ends->from);
-    wait_for_migration_status(ends->from, "postcopy-paused",
-                              (const char *[]){ "failed", "completed", NULL });
-    wait_for_migration_status(ends->to, "postcopy-paused",
-                              (const char *[]){ "failed", "completed", NULL });
+    wait_for_migration_status(ends->from, "postcopy-paused", ended);
+    wait_for_migration_status(ends->to, "postcopy-paused", ended);
     /* Until it is recovered, whoever touches a missing page waits. */
     uri = nfv_ends_expand(ends, "unix:%s/again");
     migrate_recover(ends->to, uri);
     migrate_qmp(ends->from, ends->to, uri, NULL, "{ 'resume': true }");
-    wait_for_migration_status(ends->from, "postcopy-active",
-                              (const char *[]){ "failed", "completed",
-                                                "postcopy-paused", NULL });
+    wait_for_migration_status(
+        ends->from, "postcopy-active",
+        (const char *[]) { "failed", "completed", "postcopy-paused", NULL });
     nfv_ends_check_holes(ends->to, HOLE_FIRST + 2 * MIB_PAGES, MIB_PAGES, 64);
     finish(ends);
     if (memory->file) {
@@ -408,8 +404,8 @@ static char *make_disk(NfvEnds *ends)
     memcpy(sector, toucher, sizeof(toucher));
     sector[510] = 0x55;
     sector[511] = 0xaa;
-    g_assert_true(g_file_set_contents(path, (char *)sector, sizeof(sector),
-                                      NULL));
+    g_assert_true(
+        g_file_set_contents(path, (char *)sector, sizeof(sector), NULL));
     /* No firmware boots from less. */
     g_assert_cmpint(truncate(path, 1024 * 1024), ==, 0);
     return g_strdup_printf("-accel tcg -drive file=%s,format=raw,if=none,"
@@ -424,8 +420,9 @@ static bool is_in_guest(QTestState *qts)
     g_autofree char *registers = qtest_hmp(qts, "info registers");
 
     qtest_memread(qts, 0x7c00, found, sizeof(found));
-    return !memcmp(found, toucher, sizeof(found)) &&
-           strstr(registers, "EIP=00007c0");
+    return !memcmp(found, toucher, sizeof(found)) && strstr(registers, "EIP="
+                                                                       "00007c"
+                                                                       "0");
 }
 
 static void wait_for_byte(QTestState *qts, uint64_t address, uint8_t value)
@@ -486,10 +483,10 @@ static void test_dimm(const void *opaque)
                              " 'qom-type': 'memory-backend-ram', 'id': 'r',"
                              " 'size': %llu } }",
                              (unsigned long long)DIMM_BYTES);
-    qtest_qmp_assert_success(ends->from,
-                             "{ 'execute': 'device_add', 'arguments': {"
-                             " 'driver': 'pc-dimm', 'memdev': 'r',"
-                             " 'id': 'd' } }");
+    qtest_qmp_assert_success(ends->from, "{ 'execute': 'device_add', "
+                                         "'arguments': {"
+                                         " 'driver': 'pc-dimm', 'memdev': 'r',"
+                                         " 'id': 'd' } }");
     write_old(ends->from);
     nfv_ends_write(ends->from, DIMM / NFV_ENDS_PAGE, MIB_PAGES, 7, 9);
     begin_slowly(ends, v);
@@ -520,8 +517,7 @@ static void test_file(const void *opaque)
     write_old(ends->from);
     migrate_set_parameter_int(ends->from, "max-bandwidth", SLOW);
     migrate_qmp(ends->from, ends->to, uri, NULL, "{}");
-    wait_for_migration_status(ends->from, "active",
-                              (const char *[]){ "failed", "completed", NULL });
+    wait_for_migration_status(ends->from, "active", ended);
     write_new(ends->from);
     migrate_set_parameter_int(ends->from, "max-bandwidth", 0);
     wait_for_migration_complete(ends->from);
@@ -641,8 +637,7 @@ int main(int argc, char **argv)
     }
     qtest_add_data_func("nfv/popmap/recovery/anonymous", &memories[0],
                         test_recovery);
-    qtest_add_data_func("nfv/popmap/recovery/shm", &memories[2],
-                        test_recovery);
+    qtest_add_data_func("nfv/popmap/recovery/shm", &memories[2], test_recovery);
     if (qtest_has_accel("tcg")) {
         qtest_add_data_func("nfv/popmap/guest/postcopy", &variants[3],
                             test_guest);
@@ -656,7 +651,6 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/popmap/snapshot", test_snapshot);
     qtest_add_func("nfv/popmap/snapshot-after-failure", test_snapshot_after);
     qtest_add_data_func("nfv/popmap/again/unix", &variants[1], test_again);
-    qtest_add_data_func("nfv/popmap/again/postcopy", &variants[3],
-                        test_again);
+    qtest_add_data_func("nfv/popmap/again/postcopy", &variants[3], test_again);
     return g_test_run();
 }
