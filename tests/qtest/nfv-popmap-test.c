@@ -12,6 +12,8 @@
 #include "qobject/qdict.h"
 
 static const char *ended[] = { "failed", "completed", NULL };
+static const char *ended_or_paused[] = { "failed", "completed",
+                                         "postcopy-paused", NULL };
 
 #define MIB_PAGES (1024 * 1024 / NFV_ENDS_PAGE)
 #define ALL_PAGES (NFV_ENDS_MIB * MIB_PAGES)
@@ -358,9 +360,7 @@ static void test_recovery(const void *opaque)
     uri = nfv_ends_expand(ends, "unix:%s/again");
     migrate_recover(ends->to, uri);
     migrate_qmp(ends->from, ends->to, uri, NULL, "{ 'resume': true }");
-    wait_for_migration_status(
-        ends->from, "postcopy-active",
-        (const char *[]) { "failed", "completed", "postcopy-paused", NULL });
+    wait_for_migration_status(ends->from, "postcopy-active", ended_or_paused);
     nfv_ends_check_holes(ends->to, HOLE_FIRST + 2 * MIB_PAGES, MIB_PAGES, 64);
     finish(ends);
     if (memory->file) {

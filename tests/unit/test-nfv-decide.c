@@ -16,10 +16,10 @@
 /* Single situations */
 
 /* One that switches; a limit of 10 ms, 3.1 of which are the devices'. */
-#define FITS                                                            \
-    .limit = 10 * MS, .left = NONE, .device_time = 3100,                \
-    .pending = 4 * KiB, .bandwidth = GiB, .can_drain = true,            \
-    .flushed = true, .drained = true, .may_switch = true
+#define FITS                                                                 \
+    .limit = 10 * MS, .left = NONE, .device_time = 3100, .pending = 4 * KiB, \
+    .bandwidth = GiB, .can_drain = true, .flushed = true, .drained = true,   \
+    .may_switch = true
 
 typedef struct Case {
     const char *name;
@@ -28,65 +28,121 @@ typedef struct Case {
     NfvMigrationReason reason;
 } Case;
 
-#define SEND(why) NFV_MIGRATION_STEP_SEND, NFV_MIGRATION_REASON_##why
-#define DRAIN NFV_MIGRATION_STEP_DRAIN, NFV_MIGRATION_REASON_DRAIN_UNPROVEN
-#define SWITCH NFV_MIGRATION_STEP_SWITCH, NFV_MIGRATION_REASON_STOP_FITS
-
 /* A later initializer of a field wins. */
 #pragma GCC diagnostic ignored "-Woverride-init"
 static const Case cases[] = {
-    { "fits", { FITS }, SWITCH },
-    { "undrained", { FITS, .drained = false }, DRAIN },
-    { "unflushed", { FITS, .drained = false, .flushed = false },
-      SEND(DRAIN_UNPROVEN) },
-    { "no-return-path", { FITS, .drained = false, .can_drain = false },
-      SWITCH },
-    { "nothing-pending", { FITS, .pending = 0, .bandwidth = 0 }, SWITCH },
+    { "fits",
+      { FITS },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "undrained",
+      { FITS, .drained = false },
+      NFV_MIGRATION_STEP_DRAIN,
+      NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
+    { "unflushed",
+      { FITS, .drained = false, .flushed = false },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
+    { "no-return-path",
+      { FITS, .drained = false, .can_drain = false },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "nothing-pending",
+      { FITS, .pending = 0, .bandwidth = 0 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
     { "nothing-pending-undrained",
-      { FITS, .pending = 0, .bandwidth = 0, .drained = false }, DRAIN },
-    { "not-ready", { FITS, .may_switch = false },
-      SEND(DESTINATION_NOT_READY) },
+      { FITS, .pending = 0, .bandwidth = 0, .drained = false },
+      NFV_MIGRATION_STEP_DRAIN,
+      NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
+    { "not-ready",
+      { FITS, .may_switch = false },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_DESTINATION_NOT_READY },
     { "not-ready-nothing-pending",
       { FITS, .pending = 0, .may_switch = false },
-      SEND(DESTINATION_NOT_READY) },
-    { "bandwidth-unknown", { FITS, .bandwidth = 0 }, SEND(BANDWIDTH_UNKNOWN) },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_DESTINATION_NOT_READY },
+    { "bandwidth-unknown",
+      { FITS, .bandwidth = 0 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_BANDWIDTH_UNKNOWN },
     /* 6.9 ms are left for memory, just so and one byte more. */
-    { "just-fits", { FITS, .pending = 6900, .bandwidth = 1000000,
-                     .extra = EXTRA_MAX }, SWITCH },
-    { "just-too-long", { FITS, .pending = 6901, .bandwidth = 1000000,
-                         .extra = EXTRA_MAX }, SEND(STOP_TOO_LONG) },
-    { "too-long-drained", { FITS, .pending = GiB }, SEND(STOP_TOO_LONG) },
-    { "slowest-link", { FITS, .pending = INT64_MAX, .bandwidth = 1 },
-      SEND(STOP_TOO_LONG) },
+    { "just-fits",
+      { FITS, .pending = 6900, .bandwidth = 1000000, .extra = EXTRA_MAX },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "just-too-long",
+      { FITS, .pending = 6901, .bandwidth = 1000000, .extra = EXTRA_MAX },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "too-long-drained",
+      { FITS, .pending = GiB },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "slowest-link",
+      { FITS, .pending = INT64_MAX, .bandwidth = 1 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
     /* Devices take all of the limit: memory has a quarter of it. */
-    { "devices-take-all", { FITS, .limit = 2 * MS, .pending = 500,
-                            .bandwidth = 1000000 }, SWITCH },
-    { "devices-take-more", { FITS, .limit = 2 * MS, .pending = 501,
-                             .bandwidth = 1000000 }, SEND(STOP_TOO_LONG) },
-    { "limit-0", { FITS, .limit = 0, .pending = 4 * KiB,
-                   .bandwidth = 1000000 }, SEND(STOP_TOO_LONG) },
-    { "limit-0-nothing-pending", { FITS, .limit = 0, .pending = 0 }, SWITCH },
+    { "devices-take-all",
+      { FITS, .limit = 2 * MS, .pending = 500, .bandwidth = 1000000 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "devices-take-more",
+      { FITS, .limit = 2 * MS, .pending = 501, .bandwidth = 1000000 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "limit-0",
+      { FITS, .limit = 0, .pending = 4 * KiB, .bandwidth = 1000000 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "limit-0-nothing-pending",
+      { FITS, .limit = 0, .pending = 0 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
     /* 2 ms of memory, at most half of which becomes dirty meanwhile. */
-    { "shorter", { FITS, .pending = 2000, .bandwidth = 1000000,
-                   .dirty_rate = 500000 }, SEND(NEXT_STOP_SHORTER) },
-    { "not-shorter", { FITS, .pending = 2000, .bandwidth = 1000000,
-                       .dirty_rate = 500001 }, SWITCH },
-    { "not-worth-it", { FITS, .pending = 500, .bandwidth = 1000000 }, SWITCH },
-    { "worth-it", { FITS, .pending = 501, .bandwidth = 1000000 },
-      SEND(NEXT_STOP_SHORTER) },
-    { "last-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
-                      .extra = EXTRA_MAX - 1 }, SEND(NEXT_STOP_SHORTER) },
-    { "no-more-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
-                         .extra = EXTRA_MAX }, SWITCH },
-    { "time-for-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
-                          .left = 4001 }, SEND(NEXT_STOP_SHORTER) },
-    { "no-time-for-extra", { FITS, .pending = 2000, .bandwidth = 1000000,
-                             .left = 4000 }, SWITCH },
-    { "past-deadline", { FITS, .pending = 2000, .bandwidth = 1000000,
-                         .left = -5 * S }, SWITCH },
+    { "shorter",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 500000 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
+    { "not-shorter",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 500001 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "not-worth-it",
+      { FITS, .pending = 500, .bandwidth = 1000000 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "worth-it",
+      { FITS, .pending = 501, .bandwidth = 1000000 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
+    { "last-extra",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .extra = EXTRA_MAX - 1 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
+    { "no-more-extra",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .extra = EXTRA_MAX },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "time-for-extra",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .left = 4001 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
+    { "no-time-for-extra",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .left = 4000 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "past-deadline",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .left = -5 * S },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
     /* A deadline that is past does not make the stop longer. */
-    { "past-deadline-too-long", { FITS, .pending = GiB, .left = -5 * S },
-      SEND(STOP_TOO_LONG) },
+    { "past-deadline-too-long",
+      { FITS, .pending = GiB, .left = -5 * S },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
 };
 
 static void test_case(const void *opaque)
@@ -131,8 +187,7 @@ static void test_any(void)
     for (int i = 0; i < 200000; i++) {
         NfvSituation s = {
             .limit = g_rand_int_range(rand, 0, 400) * MS,
-            .left = g_rand_boolean(rand) ? NONE :
-                                           g_rand_int_range(rand, -S, S),
+            .left = g_rand_boolean(rand) ? NONE : g_rand_int_range(rand, -S, S),
             .device_time = g_rand_int_range(rand, 0, 20 * MS),
             .pending = 1ull << g_rand_int_range(rand, 0, 45),
             .bandwidth = g_rand_int_range(rand, 0, 10) ?
@@ -170,9 +225,9 @@ static void test_any(void)
 
 /* From @from on, until the next one. */
 typedef struct Change {
-    int64_t from;     /* us since the start */
-    uint64_t dirty;   /* bytes a second that the guest writes */
-    uint64_t link;    /* bytes a second */
+    int64_t from;   /* us since the start */
+    uint64_t dirty; /* bytes a second that the guest writes */
+    uint64_t link;  /* bytes a second */
 } Change;
 
 typedef struct Trace {
@@ -190,53 +245,136 @@ typedef struct Trace {
 
 static const Trace traces[] = {
     { "idle", 4 * GiB, 0, { { 0, 0, LINK } }, 200, LIMIT, .ends_by = 5 * S },
-    { "converging", 4 * GiB, GiB, { { 0, LINK / 2, LINK } }, 200, LIMIT,
+    { "converging",
+      4 * GiB,
+      GiB,
+      { { 0, LINK / 2, LINK } },
+      200,
+      LIMIT,
       .ends_by = 20 * S },
-    { "converging-small", 4 * GiB, 16 * MiB, { { 0, LINK / 3, LINK } }, 200,
-      LIMIT, .ends_by = 20 * S },
-    { "hot-but-tiny", GiB, 2 * MiB, { { 0, 4 * LINK, LINK } }, 200, LIMIT,
+    { "converging-small",
+      4 * GiB,
+      16 * MiB,
+      { { 0, LINK / 3, LINK } },
+      200,
+      LIMIT,
+      .ends_by = 20 * S },
+    { "hot-but-tiny",
+      GiB,
+      2 * MiB,
+      { { 0, 4 * LINK, LINK } },
+      200,
+      LIMIT,
       .ends_by = 5 * S },
     { "not-converging", GiB, GiB, { { 0, 2 * LINK, LINK } }, 200, LIMIT },
-    { "not-converging-one-way", GiB, GiB, { { 0, 2 * LINK, LINK } }, 200, LIMIT,
+    { "not-converging-one-way",
+      GiB,
+      GiB,
+      { { 0, 2 * LINK, LINK } },
+      200,
+      LIMIT,
       .one_way = true },
-    { "bursty", GiB, 512 * MiB,
-      { { 0, LINK / 10, LINK }, { S, 3 * LINK, LINK }, { 3 * S, LINK / 10,
-                                                         LINK } },
-      200, LIMIT, .ends_by = 8 * S },
-    { "late-burst", 2 * GiB, 512 * MiB,
+    { "bursty",
+      GiB,
+      512 * MiB,
+      { { 0, LINK / 10, LINK },
+        { S, 3 * LINK, LINK },
+        { 3 * S, LINK / 10, LINK } },
+      200,
+      LIMIT,
+      .ends_by = 8 * S },
+    { "late-burst",
+      2 * GiB,
+      512 * MiB,
       { { 0, 0, LINK }, { 1900 * MS, 3 * LINK, LINK }, { 4 * S, 0, LINK } },
-      200, LIMIT, .ends_by = 10 * S },
-    { "collapse", 2 * GiB, 256 * MiB,
-      { { 0, LINK / 5, LINK }, { S, LINK / 5, LINK / 20 }, { 5 * S, LINK / 5,
-                                                             LINK } },
-      200, LIMIT, .ends_by = 20 * S },
-    { "collapse-for-good", 2 * GiB, 256 * MiB,
-      { { 0, LINK / 5, LINK }, { S, LINK / 5, LINK / 20 } }, 200, LIMIT },
-    { "long-way", GiB, 64 * MiB, { { 0, LINK / 100, LINK } }, 40 * MS, LIMIT,
+      200,
+      LIMIT,
       .ends_by = 10 * S },
-    { "long-way-one-way", GiB, 64 * MiB, { { 0, LINK / 100, LINK } }, 40 * MS,
-      LIMIT, .one_way = true, .ends_by = 10 * S },
-    { "deep-buffers", GiB, 64 * MiB, { { 0, LINK / 100, LINK / 10 } }, 200,
-      LIMIT, .buffered = 16 * MiB, .ends_by = 20 * S },
-    { "one-way", 4 * GiB, GiB, { { 0, LINK / 2, LINK } }, 200, LIMIT,
-      .one_way = true, .ends_by = 20 * S },
-    { "deadline", 4 * GiB, GiB, { { 0, LINK / 3, LINK } }, 200, LIMIT,
-      .deadline = 2 * S, .ends_by = 20 * S },
-    { "late-destination", GiB, 64 * MiB, { { 0, LINK / 100, LINK } }, 200,
-      LIMIT, .ready = 3 * S, .ends_by = 4 * S },
+    { "collapse",
+      2 * GiB,
+      256 * MiB,
+      { { 0, LINK / 5, LINK },
+        { S, LINK / 5, LINK / 20 },
+        { 5 * S, LINK / 5, LINK } },
+      200,
+      LIMIT,
+      .ends_by = 20 * S },
+    { "collapse-for-good",
+      2 * GiB,
+      256 * MiB,
+      { { 0, LINK / 5, LINK }, { S, LINK / 5, LINK / 20 } },
+      200,
+      LIMIT },
+    { "long-way",
+      GiB,
+      64 * MiB,
+      { { 0, LINK / 100, LINK } },
+      40 * MS,
+      LIMIT,
+      .ends_by = 10 * S },
+    { "long-way-one-way",
+      GiB,
+      64 * MiB,
+      { { 0, LINK / 100, LINK } },
+      40 * MS,
+      LIMIT,
+      .one_way = true,
+      .ends_by = 10 * S },
+    { "deep-buffers",
+      GiB,
+      64 * MiB,
+      { { 0, LINK / 100, LINK / 10 } },
+      200,
+      LIMIT,
+      .buffered = 16 * MiB,
+      .ends_by = 20 * S },
+    { "one-way",
+      4 * GiB,
+      GiB,
+      { { 0, LINK / 2, LINK } },
+      200,
+      LIMIT,
+      .one_way = true,
+      .ends_by = 20 * S },
+    { "deadline",
+      4 * GiB,
+      GiB,
+      { { 0, LINK / 3, LINK } },
+      200,
+      LIMIT,
+      .deadline = 2 * S,
+      .ends_by = 20 * S },
+    { "late-destination",
+      GiB,
+      64 * MiB,
+      { { 0, LINK / 100, LINK } },
+      200,
+      LIMIT,
+      .ready = 3 * S,
+      .ends_by = 4 * S },
     { "never-ready", GiB, 0, { { 0, 0, LINK } }, 200, LIMIT, .ready = NONE },
-    { "stock-limit", 4 * GiB, GiB, { { 0, LINK * 9 / 10, LINK } }, 200,
-      300 * MS, .ends_by = 60 * S },
-    { "devices-take-all", GiB, 64 * MiB, { { 0, LINK / 10, LINK } }, 200,
-      2 * MS, .ends_by = 10 * S },
+    { "stock-limit",
+      4 * GiB,
+      GiB,
+      { { 0, LINK * 9 / 10, LINK } },
+      200,
+      300 * MS,
+      .ends_by = 60 * S },
+    { "devices-take-all",
+      GiB,
+      64 * MiB,
+      { { 0, LINK / 10, LINK } },
+      200,
+      2 * MS,
+      .ends_by = 10 * S },
 };
 
 typedef struct Simulation {
     const Trace *trace;
     int64_t now, last_sync, drained_at; /* @drained_at: 0 is none under way */
-    double pending, unseen; /* dirty, known and not yet */
-    double in_link, sent;   /* under way; while there was something to send */
-    double busy;            /* us of that */
+    double pending, unseen;             /* dirty, known and not yet */
+    double in_link, sent; /* under way; while there was something to send */
+    double busy;          /* us of that */
     double dirty_rate;
     unsigned extra;
     bool drained;
@@ -264,8 +402,8 @@ static void tick(Simulation *sim, bool send)
     double room = capacity + sim->trace->buffered - sim->in_link;
     double sends = send ? MIN(sim->pending, MAX(room, 0)) : 0;
 
-    sim->unseen = MIN(sim->unseen + (double)c->dirty * TICK / S,
-                      sim->trace->hot);
+    sim->unseen =
+        MIN(sim->unseen + (double)c->dirty * TICK / S, sim->trace->hot);
     sim->pending -= sends;
     sim->in_link = MAX(sim->in_link + sends - capacity, 0);
     if (send) {
@@ -330,8 +468,8 @@ static void check_switch(const Simulation *sim, const NfvSituation *s)
     double memory = (sim->pending + sim->in_link) * S / change(sim)->link;
 
     g_test_message("%s: switched at %" PRId64 " ms, %.0f us of memory, %u "
-                   "extra rounds", sim->trace->name, sim->now / MS, memory,
-                   s->extra);
+                   "extra rounds",
+                   sim->trace->name, sim->now / MS, memory, s->extra);
     g_assert_cmpfloat(s->pending * (double)S / s->bandwidth, <, budget + 1);
     if (!sim->trace->one_way) {
         g_assert(s->drained);
