@@ -54,12 +54,23 @@ static bool visit_ms(Visitor *v, const char *name, void *value, Error **errp)
 static bool visit_on_deadline(Visitor *v, const char *name, void *value,
                               Error **errp)
 {
-    ERRP_GUARD();
+    NfvOnDeadline *action = value;
+    g_autofree char *word =
+        visit_is_input(v) ? NULL : g_strdup(NfvOnDeadline_str(*action));
+    int parsed;
 
-    if (!visit_type_NfvOnDeadline(v, name, value, errp)) {
-        error_append_hint(errp, "Valid are continue, postcopy, cancel\n");
+    if (!visit_type_str(v, name, &word, errp)) {
         return false;
     }
+    parsed = qapi_enum_parse(&NfvOnDeadline_lookup, word, -1, NULL);
+    if (parsed < 0) {
+        /* In one line, because QMP does not show hints. */
+        error_setg(errp,
+                   "%s='%s' is not valid; valid are continue, postcopy, cancel",
+                   name, word);
+        return false;
+    }
+    *action = parsed;
     return true;
 }
 
