@@ -35,6 +35,7 @@
 /* At most this share of the time goes into synchronising. */
 #define SYNC_SHARE 20
 #define WINDOW_US 50000
+#define WINDOW_LEAST_US 1000 /* below it says nothing */
 #define WINDOW_BYTES (64 * 1024)
 #define WINDOWS 8
 #define ROUNDS_KEPT 64
@@ -129,6 +130,15 @@ static int compare_u64(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Of the window that is open; too low if little was dirty in it. */
+static uint64_t first_bandwidth(void)
+{
+    uint64_t sent = migration_transferred_bytes() - policy.window_bytes;
+    int64_t spent = now_us() - policy.window_start;
+
+    return spent >= WINDOW_LEAST_US ? sent * 1000000 / spent : 0;
+}
+
 /* The lower half is windows in which little was dirty, or others sent. */
 static uint64_t bandwidth(void)
 {
@@ -139,7 +149,8 @@ static uint64_t bandwidth(void)
         return migrate_avail_switchover_bandwidth();
     }
     if (!n) {
-        return policy.best; /* little to send, or a very slow link */
+        /* Little to send, or a very slow link; or the first window is open. */
+        return policy.best ?: first_bandwidth();
     }
     memcpy(sorted, policy.windows, n * sizeof(*sorted));
     qsort(sorted, n, sizeof(*sorted), compare_u64);
