@@ -21,6 +21,7 @@
 #include "migration/nfv.h"
 #include "migration/options.h"
 #include "migration/ram.h"
+#include "system/kvm.h"
 #include "system/runstate.h"
 #include "system/system.h"
 #include "heat.h"
@@ -33,6 +34,7 @@
 typedef struct HotBlock {
     RAMBlock *rb;
     NfvOrder order;
+    unsigned long *holes; /* go first, while holes_first; or NULL */
 } HotBlock;
 
 /*
@@ -41,8 +43,10 @@ typedef struct HotBlock {
  */
 static GArray *blocks;
 /* By the migration thread only. */
-static NfvPhase phase;
-static bool holes_first; /* what is marked are holes */
+static unsigned level; /* pages below it stay back; 0: none do */
+static uint64_t counts[NFV_ORDER_LEVELS]; /* at the last sync */
+static bool holes_first; /* only holes go */
+static bool first_round;
 static uint64_t deferred;
 
 uint64_t nfv_heat_deferred(void)
@@ -79,7 +83,10 @@ static void free_blocks(void)
         return;
     }
     for (guint i = 0; i < old->len; i++) {
-        nfv_order_destroy(&g_array_index(old, HotBlock, i).order);
+        HotBlock *b = &g_array_index(old, HotBlock, i);
+
+        nfv_order_destroy(&b->order);
+        g_free(b->holes);
     }
     g_array_unref(old);
 }
@@ -106,25 +113,15 @@ void nfv_heat_start(void)
         g_array_append_val(found, b);
     }
     holes_first = false;
-    qatomic_set(&phase, NFV_PHASE_FIRST);
+    first_round = true;
+    qatomic_set(&level, NFV_ORDER_COLD);
     qatomic_store_release(&blocks, found);
 }
 
 void nfv_heat_release(void)
 {
     holes_first = false;
-    qatomic_set(&phase, NFV_PHASE_ALL);
-}
-
-static void end_first_round(void)
-{
-    uint64_t pages = 0;
-
-    for (guint i = 0; i < blocks->len; i++) {
-        pages += nfv_order_end_first(&g_array_index(blocks, HotBlock, i).order);
-    }
-    qatomic_set(&deferred, pages << qemu_target_page_bits());
-    trace_nfv_heat_first_round(pages);
+    qatomic_set(&level, 0);
 }
 
 void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
@@ -133,9 +130,9 @@ void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
     HotBlock *b = blocks ? find(rb) : NULL;
 
     if (b) {
-        bitmap_copy(b->order.marked, holes, MIN(pages, b->order.pages));
+        b->holes = bitmap_new(b->order.pages);
+        bitmap_copy(b->holes, holes, MIN(pages, b->order.pages));
         holes_first = true;
-        qatomic_set(&phase, NFV_PHASE_FRESH);
     }
 }
 
@@ -144,35 +141,53 @@ bool nfv_heat_may_sync(void)
     return !holes_first;
 }
 
-/* Now the rest of the first round. */
-static bool end_holes(void)
+static void count(void)
 {
-    if (!holes_first) {
-        return false;
+    memset(counts, 0, sizeof(counts));
+    RCU_READ_LOCK_GUARD();
+    for (guint i = 0; i < blocks->len; i++) {
+        HotBlock *b = &g_array_index(blocks, HotBlock, i);
+
+        if (b->rb->bmap) {
+            nfv_order_count(&b->order, b->rb->bmap, counts);
+        }
     }
-    for (guint i = 0; blocks && i < blocks->len; i++) {
-        nfv_order_end_first(&g_array_index(blocks, HotBlock, i).order);
+}
+
+static void end_first_round(void)
+{
+    uint64_t pages = 0;
+
+    first_round = false;
+    count();
+    for (unsigned i = 0; i < NFV_ORDER_COLD; i++) {
+        pages += counts[i];
     }
-    holes_first = false;
-    qatomic_set(&phase, NFV_PHASE_FIRST);
-    return true;
+    qatomic_set(&deferred, pages << qemu_target_page_bits());
+    trace_nfv_heat_first_round(pages);
 }
 
 void nfv_heat_exhausted(void)
 {
-    if (end_holes()) {
+    if (!blocks) {
         return;
     }
-    if (phase == NFV_PHASE_FIRST) {
+    if (holes_first) {
+        holes_first = false;
+        return;
+    }
+    if (first_round) {
         end_first_round();
     }
-    nfv_heat_release();
+    qatomic_set(&level, nfv_order_descend(counts, level));
 }
 
 void nfv_heat_synced(void)
 {
-    if (!end_holes() && blocks && phase == NFV_PHASE_ALL) {
-        qatomic_set(&phase, NFV_PHASE_FRESH);
+    holes_first = false;
+    if (blocks) {
+        count();
+        qatomic_set(&level, nfv_order_descend(counts, NFV_ORDER_LEVELS));
     }
 }
 
@@ -184,6 +199,17 @@ static unsigned long log_word(DirtyMemoryBlocks *log, unsigned long page)
     return qatomic_read(&words[BIT_WORD(page % DIRTY_MEMORY_BLOCK_SIZE)]);
 }
 
+/*
+ * Whether the log has only what was written since the last sync.  KVM's goes on
+ * to report a page until its log is cleared, which is done by chunks, when the
+ * first page of one is sent.
+ */
+static bool log_is_exact(const RAMBlock *rb, uint64_t page)
+{
+    return !kvm_enabled() || kvm_dirty_ring_enabled() || !rb->clear_bmap ||
+           !test_bit(page >> rb->clear_bmap_shift, rb->clear_bmap);
+}
+
 void nfv_heat_sync(RAMBlock *rb)
 {
     unsigned long first = rb->offset >> qemu_target_page_bits();
@@ -191,30 +217,36 @@ void nfv_heat_sync(RAMBlock *rb)
     DirtyMemoryBlocks *log;
 
     /* Words of both bitmaps must match; small blocks are not worth more. */
-    if (!b || first % BITS_PER_LONG || b->order.pages % BITS_PER_LONG) {
+    if (!b || !runstate_is_running() || first % BITS_PER_LONG ||
+        b->order.pages % BITS_PER_LONG) {
         return;
     }
     log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);
     for (uint64_t page = 0; page < b->order.pages; page += BITS_PER_LONG) {
-        nfv_order_note(&b->order, qatomic_read(&phase), BIT_WORD(page),
-                       log_word(log, first + page));
+        nfv_order_note(&b->order, BIT_WORD(page), log_word(log, first + page),
+                       log_is_exact(rb, page));
     }
 }
 
 unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
                             unsigned long size)
 {
+    unsigned at_least = qatomic_read(&level);
     HotBlock *b;
 
     /* Once the guest stands still, all must go. */
-    if (qatomic_read(&phase) == NFV_PHASE_ALL || !runstate_is_running()) {
+    if (!at_least || !runstate_is_running()) {
         return page;
     }
     b = find(rb);
     if (!b) {
         return page;
     }
-    return nfv_order_next(&b->order, phase, rb->bmap, page, size);
+    if (holes_first) {
+        return b->holes ? nfv_order_next_of(b->holes, b->order.pages, rb->bmap,
+                                            page, size) : size;
+    }
+    return nfv_order_next(&b->order, at_least, rb->bmap, page, size);
 }
 
 /* The last round takes all. */

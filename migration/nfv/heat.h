@@ -2,8 +2,8 @@
  * Heat: the order in which dirty memory is sent
  *
  * In the first round, memory that the guest is writing to stays back: it would
- * be sent in vain.  Afterwards what was written last goes first: a guest that
- * cycles through buffers comes back to it last.
+ * be sent in vain.  Afterwards what it will leave alone longest goes first, as
+ * order.h guesses.
  *
  * All in the migration thread, if nothing else is said.
  *
@@ -23,10 +23,10 @@ void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
 /* Whether dirty memory can be synchronised without loss of that. */
 bool nfv_heat_may_sync(void);
 
-/* Dirty memory was synchronised: what is new goes first. */
+/* Dirty memory was synchronised: the order begins anew. */
 void nfv_heat_synced(void);
 
-/* There was nothing more to send in this order: send what stayed back. */
+/* All that could be sent was: send some of what stayed back. */
 void nfv_heat_exhausted(void);
 
 /* The order is QEMU's again; what stayed back is still dirty. */

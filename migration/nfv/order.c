@@ -8,53 +8,142 @@
 #include "qemu/bitmap.h"
 #include "order.h"
 
+#define SYNCS_MAX 126 /* of an age or an interval */
+/* A pass over all pages is made for at least this share of the dirty ones. */
+#define SHARE 16
+
 void nfv_order_init(NfvOrder *order, uint64_t pages)
 {
-    order->pages = pages;
-    order->marked = bitmap_new(pages);
-    order->before = bitmap_new(pages);
+    *order = (NfvOrder) {
+        .pages = pages,
+        .age = g_new0(uint8_t, pages),
+        .interval = g_new0(uint8_t, pages),
+        .before = bitmap_new(pages),
+    };
 }
 
 void nfv_order_destroy(NfvOrder *order)
 {
-    g_free(order->marked);
+    g_free(order->age);
+    g_free(order->interval);
     g_free(order->before);
 }
 
-void nfv_order_note(NfvOrder *order, NfvPhase phase, unsigned long k,
-                    unsigned long bits)
+/* @old: as in NfvOrder.  A jitter of an eighth is none. */
+static uint8_t next_interval(uint8_t old, unsigned found, unsigned longest)
 {
-    if (phase == NFV_PHASE_FIRST) {
-        order->marked[k] |= bits;
+    unsigned known = old & ~NFV_ORDER_PERIODIC;
+    bool periodic = old == NFV_ORDER_ONCE ?
+                        found * 8 >= longest * 7 :
+                        abs((int)found - (int)known) <= 1 + known / 8;
+
+    if (periodic) {
+        return found | NFV_ORDER_PERIODIC;
+    }
+    return old == NFV_ORDER_ONCE ? found : (3 * known + found) / 4;
+}
+
+static void note_page(NfvOrder *order, uint64_t page)
+{
+    uint8_t *interval = &order->interval[page];
+    unsigned found = MAX(1, order->age[page]);
+
+    if (*interval == NFV_ORDER_NEVER) {
+        *interval = NFV_ORDER_ONCE;
     } else {
-        /* What is written all the time is not fresh. */
-        order->marked[k] = bits & ~order->before[k];
-        order->before[k] = bits;
+        *interval = next_interval(*interval, found, order->longest);
+        order->longest = MAX(order->longest, *interval & ~NFV_ORDER_PERIODIC);
+    }
+    order->age[page] = 0;
+}
+
+void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
+                    bool exact)
+{
+    uint64_t first = (uint64_t)k * BITS_PER_LONG;
+    uint64_t end = MIN(first + BITS_PER_LONG, order->pages);
+    unsigned long written = exact ? bits : bits & ~order->before[k];
+
+    for (uint64_t page = first; page < end; page++) {
+        order->age[page] += order->age[page] < SYNCS_MAX;
+    }
+    for (; written; written &= written - 1) {
+        note_page(order, first + ctzl(written));
+    }
+    order->before[k] = bits;
+}
+
+unsigned nfv_order_level(const NfvOrder *order, uint64_t page)
+{
+    unsigned age = order->age[page], interval = order->interval[page];
+
+    if (interval == NFV_ORDER_NEVER) {
+        return NFV_ORDER_COLD;
+    }
+    if (interval == NFV_ORDER_ONCE) {
+        interval = order->longest ?: SYNCS_MAX;
+    } else if (interval & NFV_ORDER_PERIODIC) {
+        interval &= ~NFV_ORDER_PERIODIC;
+    } else {
+        return MAX(interval, age);
+    }
+    if (age < interval) {
+        return interval - age;
+    }
+    /* Overdue: at any moment; or for so long that it will not be soon. */
+    return age > 2 * interval + 1 ? age : 0;
+}
+
+void nfv_order_count(const NfvOrder *order, const unsigned long *dirty,
+                     uint64_t counts[NFV_ORDER_LEVELS])
+{
+    for (uint64_t page = find_first_bit(dirty, order->pages);
+         page < order->pages;
+         page = find_next_bit(dirty, order->pages, page + 1)) {
+        counts[nfv_order_level(order, page)]++;
     }
 }
 
-uint64_t nfv_order_end_first(NfvOrder *order)
+unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
+                           unsigned above)
 {
-    uint64_t back = bitmap_count_one(order->marked, order->pages);
+    uint64_t all = 0, taken = 0;
 
-    bitmap_zero(order->marked, order->pages);
-    return back;
+    if (above > NFV_ORDER_COLD && counts[NFV_ORDER_COLD]) {
+        return NFV_ORDER_COLD;
+    }
+    for (unsigned level = 0; level < NFV_ORDER_COLD; level++) {
+        all += counts[level];
+    }
+    for (unsigned level = MIN(above, NFV_ORDER_COLD); level-- > 0;) {
+        taken += counts[level];
+        if (taken && taken >= all / SHARE) {
+            return level;
+        }
+    }
+    return 0;
 }
 
-unsigned long nfv_order_next(const NfvOrder *order, NfvPhase phase,
+unsigned long nfv_order_next(const NfvOrder *order, unsigned level,
                              const unsigned long *dirty, unsigned long page,
                              unsigned long size)
 {
     unsigned long end = MIN(size, order->pages);
 
-    if (phase == NFV_PHASE_ALL) {
-        return page;
+    while (level && page < end && nfv_order_level(order, page) < level) {
+        page = find_next_bit(dirty, size, page + 1);
     }
-    while (page < end &&
-           test_bit(page, order->marked) == (phase == NFV_PHASE_FIRST)) {
-        page = phase == NFV_PHASE_FIRST ?
-                   find_next_zero_bit(order->marked, end, page + 1) :
-                   find_next_bit(order->marked, end, page + 1);
+    return page;
+}
+
+unsigned long nfv_order_next_of(const unsigned long *some, uint64_t pages,
+                                const unsigned long *dirty, unsigned long page,
+                                unsigned long size)
+{
+    unsigned long end = MIN(size, pages);
+
+    while (page < end && !test_bit(page, some)) {
+        page = find_next_bit(some, end, page + 1);
         page = find_next_bit(dirty, size, page);
     }
     return page;

@@ -1,42 +1,79 @@
 /*
  * Order: which of the dirty pages of a block go next
  *
+ * A page that is sent shortly before the guest writes to it is sent in vain, so
+ * those go first that will be left alone longest.  When a page is written next
+ * is guessed from when it was written last, and how long it had been left alone
+ * before that: a ring of buffers comes back after one cycle, so its oldest page
+ * is next; what is written at random comes back sooner the more often it did.
+ * What was never found dirty again goes before all others.
+ *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef MIGRATION_NFV_ORDER_H
 #define MIGRATION_NFV_ORDER_H
 
-typedef enum NfvPhase {
-    NFV_PHASE_ALL,   /* all, from the first to the last */
-    NFV_PHASE_FIRST, /* those that were not found dirty again */
-    NFV_PHASE_FRESH, /* those that became dirty since the last sync but one */
-} NfvPhase;
+/*
+ * Levels are syncs until the guess that the page is written, so the highest
+ * goes first; pages that were never found dirty again are above them.
+ */
+#define NFV_ORDER_COLD 127
+#define NFV_ORDER_LEVELS (NFV_ORDER_COLD + 1)
 
-/* Of a block of @pages pages; one bit a page. */
+/* Of a block of @pages pages. */
 typedef struct NfvOrder {
     uint64_t pages;
-    unsigned long *marked; /* found dirty again in the first round; fresh */
-    unsigned long *before; /* dirtied before the last sync */
+    uint8_t *age;          /* syncs since the page was last found dirty */
+    uint8_t *interval;     /* between the last two of those; or as below */
+    uint8_t longest;       /* of all intervals that are known */
+    unsigned long *before; /* found dirty by the last sync; one bit a page */
 } NfvOrder;
+
+/* Instead of an interval: the page was found dirty never, or once. */
+#define NFV_ORDER_NEVER 0
+#define NFV_ORDER_ONCE 127
+/* With an interval: it was about the same as the one before. */
+#define NFV_ORDER_PERIODIC 128
 
 void nfv_order_init(NfvOrder *order, uint64_t pages);
 void nfv_order_destroy(NfvOrder *order);
 
-/* A sync found the pages of word @k that are set in @bits to be dirtied. */
-void nfv_order_note(NfvOrder *order, NfvPhase phase, unsigned long k,
-                    unsigned long bits);
+/*
+ * A sync found the pages of word @k that are set in @bits to be dirty.  @exact:
+ * they were written since the last sync.  Otherwise those that the last sync
+ * found as well say nothing: the log was not cleared meanwhile.
+ */
+void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
+                    bool exact);
 
-/* The first round ends.  Returns how many pages stayed back. */
-uint64_t nfv_order_end_first(NfvOrder *order);
+/* Where the page stands: 0 to NFV_ORDER_COLD. */
+unsigned nfv_order_level(const NfvOrder *order, uint64_t page);
+
+/* Add to @counts how many of the @dirty pages stand on each level. */
+void nfv_order_count(const NfvOrder *order, const unsigned long *dirty,
+                     uint64_t counts[NFV_ORDER_LEVELS]);
+
+/*
+ * The level down to which pages go next, when all from level @above upwards have
+ * been sent: so that it is a share of what is dirty, for which a pass over all
+ * pages pays.  0 if that is all.  Cold pages go alone.
+ */
+unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
+                           unsigned above);
 
 /*
  * The first page that is in @dirty, at or after the dirty page @page and
- * before @size, and does not stay back; @size or more if there is none.  Pages
- * that the block did not have do not stay back.
+ * before @size, and stands on @level or higher; @size or more if there is none.
+ * Pages that the block did not have when it was made do not stay back.
  */
-unsigned long nfv_order_next(const NfvOrder *order, NfvPhase phase,
+unsigned long nfv_order_next(const NfvOrder *order, unsigned level,
                              const unsigned long *dirty, unsigned long page,
                              unsigned long size);
+
+/* The same, but those of the first @pages that are in @some go. */
+unsigned long nfv_order_next_of(const unsigned long *some, uint64_t pages,
+                                const unsigned long *dirty, unsigned long page,
+                                unsigned long size);
 
 #endif

@@ -9,7 +9,6 @@
 #include "migration/nfv/order.h"
 
 #define PAGES 256
-#define NOTHING PAGES
 
 typedef struct Fixture {
     NfvOrder order;
@@ -29,7 +28,7 @@ static void teardown(Fixture *f, gconstpointer unused)
 }
 
 /* A sync that finds these pages, which end with -1, and makes them dirty. */
-static void sync_pages(Fixture *f, NfvPhase phase, const int *pages)
+static void sync_pages(Fixture *f, bool exact, const int *pages)
 {
     DECLARE_BITMAP(log, PAGES) = {};
 
@@ -38,29 +37,34 @@ static void sync_pages(Fixture *f, NfvPhase phase, const int *pages)
         set_bit(*pages, f->dirty);
     }
     for (int k = 0; k < BITS_TO_LONGS(PAGES); k++) {
-        nfv_order_note(&f->order, phase, k, log[k]);
+        nfv_order_note(&f->order, k, log[k], exact);
     }
 }
 
-#define SYNC(f, phase, ...) \
-    sync_pages(f, NFV_PHASE_##phase, (const int[]){ __VA_ARGS__, -1 })
-#define SYNC_NONE(f, phase) \
-    sync_pages(f, NFV_PHASE_##phase, (const int[]){ -1 })
+#define SYNC(f, ...) sync_pages(f, true, (const int[]){ __VA_ARGS__, -1 })
+#define SYNC_NONE(f) sync_pages(f, true, (const int[]){ -1 })
+#define SYNC_INEXACT(f, ...) \
+    sync_pages(f, false, (const int[]){ __VA_ARGS__, -1 })
 
-static unsigned long next(const Fixture *f, NfvPhase phase, unsigned long from,
+static void assert_level(const Fixture *f, int page, unsigned level)
+{
+    g_assert_cmpuint(nfv_order_level(&f->order, page), ==, level);
+}
+
+static unsigned long next(const Fixture *f, unsigned level, unsigned long from,
                           unsigned long size)
 {
     unsigned long page = find_next_bit(f->dirty, size, from);
 
-    return nfv_order_next(&f->order, phase, f->dirty, page, size);
+    return nfv_order_next(&f->order, level, f->dirty, page, size);
 }
 
-/* Send all that this phase allows; it must be these, which end with -1. */
-static void send_pages(Fixture *f, NfvPhase phase, const int *pages)
+/* Send all that this level allows; it must be these, which end with -1. */
+static void send_pages(Fixture *f, unsigned level, const int *pages)
 {
     unsigned long at = 0;
 
-    while ((at = next(f, phase, at, PAGES)) < PAGES) {
+    while ((at = next(f, level, at, PAGES)) < PAGES) {
         g_assert_cmpint(at, ==, *pages);
         g_assert(test_and_clear_bit(at, f->dirty));
         pages++;
@@ -68,89 +72,119 @@ static void send_pages(Fixture *f, NfvPhase phase, const int *pages)
     g_assert_cmpint(*pages, ==, -1);
 }
 
-#define SEND(f, phase, ...) \
-    send_pages(f, NFV_PHASE_##phase, (const int[]){ __VA_ARGS__, -1 })
-#define SEND_NONE(f, phase) \
-    send_pages(f, NFV_PHASE_##phase, (const int[]){ -1 })
+#define SEND(f, level, ...) \
+    send_pages(f, level, (const int[]){ __VA_ARGS__, -1 })
 
 static void test_all(Fixture *f, gconstpointer unused)
 {
-    SYNC(f, ALL, 0, 63, 64, 200, 255);
-    SEND(f, ALL, 0, 63, 64, 200, 255);
-    SEND_NONE(f, ALL);
+    SYNC(f, 0, 63, 64, 200, 255);
+    SEND(f, 0, 0, 63, 64, 200, 255);
+    SEND(f, 0, -1);
 }
 
-/* What is found dirty again stays back, and stays dirty, until all go. */
-static void test_first(Fixture *f, gconstpointer unused)
+/* What is found dirty again stays back from the first round. */
+static void test_cold(Fixture *f, gconstpointer unused)
 {
     bitmap_set(f->dirty, 0, PAGES);
-    SYNC(f, FIRST, 0, 1, 2, 70, 255);
+    SYNC(f, 0, 1, 2, 70, 255);
     for (int i = 0; i < PAGES; i++) {
         bool back = i <= 2 || i == 70 || i == 255;
 
-        g_assert_cmpuint(next(f, NFV_PHASE_FIRST, i, i + 1), ==, i + back);
+        assert_level(f, i, back ? NFV_ORDER_LEVELS - 2 : NFV_ORDER_COLD);
+        g_assert_cmpuint(next(f, NFV_ORDER_COLD, i, i + 1), ==, i + back);
         if (!back) {
             clear_bit(i, f->dirty);
         }
     }
-    SEND_NONE(f, FIRST);
-    SYNC(f, FIRST, 70, 71);
-    SEND_NONE(f, FIRST);
-    g_assert_cmpuint(nfv_order_end_first(&f->order), ==, 6);
-    SEND(f, ALL, 0, 1, 2, 70, 71, 255);
-    g_assert_cmpuint(nfv_order_end_first(&f->order), ==, 0);
+    SYNC(f, 70, 71);
+    SEND(f, NFV_ORDER_COLD, -1);
+    SEND(f, 0, 0, 1, 2, 70, 71, 255);
 }
 
-/* KVM reports the same again until the log is cleared: no harm here. */
-static void test_reported_again(Fixture *f, gconstpointer unused)
+/* What comes back regularly is expected back then. */
+static void test_periodic(Fixture *f, gconstpointer unused)
 {
-    SYNC(f, FIRST, 5, 6);
-    SYNC(f, FIRST, 5, 6);
-    g_assert_cmpuint(nfv_order_end_first(&f->order), ==, 2);
-    SYNC(f, FRESH, 5);
-    SYNC(f, FRESH, 5); /* looks as if written all the time: goes last */
-    SEND_NONE(f, FRESH);
-    SEND(f, ALL, 5, 6);
-}
-
-static void test_fresh(Fixture *f, gconstpointer unused)
-{
-    SYNC(f, FRESH, 1, 2, 3);
-    SEND(f, FRESH, 1, 2, 3);
-    /* 3 is written all the time, 4 is new. */
-    SYNC(f, FRESH, 3, 4);
-    SEND(f, FRESH, 4);
-    SEND(f, ALL, 3);
-    /* Not for one sync: fresh again. */
-    SYNC_NONE(f, FRESH);
-    SYNC(f, FRESH, 3, 4);
-    SEND(f, FRESH, 3, 4);
-}
-
-/* A guest that cycles through buffers: the newest go first. */
-static void test_cycle(Fixture *f, gconstpointer unused)
-{
-    for (int at = 0; at < 200; at += 10) {
-        const int written[] = { at, at + 1, at + 2, -1 };
-
-        sync_pages(f, NFV_PHASE_FRESH, written);
-        /* Only one of three is sent before the next sync. */
-        g_assert_cmpuint(next(f, NFV_PHASE_FRESH, 0, PAGES), ==, at);
-        clear_bit(at, f->dirty);
+    SYNC(f, 7);
+    for (int i = 0; i < 9; i++) {
+        SYNC_NONE(f);
     }
-    g_assert_cmpuint(next(f, NFV_PHASE_FRESH, 0, PAGES), ==, 191);
-    g_assert_cmpuint(next(f, NFV_PHASE_ALL, 0, PAGES), ==, 1);
+    SYNC(f, 7);
+    for (int left = 10; left > 0; left--) {
+        assert_level(f, 7, left);
+        SYNC_NONE(f);
+    }
+    /* Overdue, until it seems to have stopped. */
+    for (int late = 0; late <= 11; late++) {
+        assert_level(f, 7, 0);
+        SYNC_NONE(f);
+    }
+    assert_level(f, 7, 22);
+    for (int i = 0; i < 1000; i++) {
+        SYNC_NONE(f);
+    }
+    assert_level(f, 7, NFV_ORDER_COLD - 1);
+}
+
+/* Without a period it is expected by how often it came back so far. */
+static void test_irregular(Fixture *f, gconstpointer unused)
+{
+    SYNC(f, 7, 8);
+    SYNC(f, 7);
+    for (int i = 0; i < 8; i++) {
+        SYNC_NONE(f);
+    }
+    SYNC(f, 7);          /* 1, then 9 syncs */
+    assert_level(f, 7, 3);
+    SYNC_NONE(f);
+    SYNC_NONE(f);
+    assert_level(f, 7, 3);
+    SYNC_NONE(f);
+    SYNC_NONE(f);
+    assert_level(f, 7, 4); /* has been left alone for so long already */
+    SYNC(f, 7);
+    assert_level(f, 7, 3);
+}
+
+/* What was found once is guessed to come back as late as any other. */
+static void test_once(Fixture *f, gconstpointer unused)
+{
+    SYNC(f, 1, 2);
+    assert_level(f, 1, NFV_ORDER_COLD - 1);
+    SYNC_NONE(f);
+    SYNC_NONE(f);
+    SYNC(f, 1, 3);
+    assert_level(f, 1, 3);
+    assert_level(f, 2, 0);
+    assert_level(f, 3, 3);
+    SYNC(f, 3);
+    assert_level(f, 3, 1); /* a counter */
+    assert_level(f, 1, 2);
+}
+
+/* KVM reports a page until its log is cleared, which says nothing new. */
+static void test_inexact(Fixture *f, gconstpointer unused)
+{
+    SYNC(f, 5);
+    SYNC_INEXACT(f, 5, 6);
+    SYNC_INEXACT(f, 5, 6);
+    assert_level(f, 5, NFV_ORDER_COLD - 3);
+    assert_level(f, 6, NFV_ORDER_COLD - 2);
+    SYNC_INEXACT(f, 6); /* was cleared */
+    SYNC_INEXACT(f, 5, 6);
+    assert_level(f, 5, 4);
+    SYNC(f, 5);
+    assert_level(f, 5, 3); /* 4, then 1 */
 }
 
 /* Within a huge page the search has an end before that of the block. */
 static void test_host_page(Fixture *f, gconstpointer unused)
 {
     bitmap_set(f->dirty, 0, PAGES);
-    SYNC(f, FIRST, 60, 61, 62, 63);
-    g_assert_cmpuint(next(f, NFV_PHASE_FIRST, 59, 64), ==, 59);
-    g_assert_cmpuint(next(f, NFV_PHASE_FIRST, 60, 64), ==, 64);
-    g_assert_cmpuint(next(f, NFV_PHASE_FIRST, 60, 62), ==, 62);
-    g_assert_cmpuint(next(f, NFV_PHASE_FIRST, 60, PAGES), ==, 64);
+    SYNC(f, 60, 61, 62, 63);
+    g_assert_cmpuint(next(f, NFV_ORDER_COLD, 59, 64), ==, 59);
+    g_assert_cmpuint(next(f, NFV_ORDER_COLD, 60, 64), ==, 64);
+    g_assert_cmpuint(next(f, NFV_ORDER_COLD, 60, 62), ==, 62);
+    g_assert_cmpuint(next(f, NFV_ORDER_COLD, 60, PAGES), ==, 64);
 }
 
 /* Pages beyond those that the block had do not stay back. */
@@ -159,51 +193,182 @@ static void test_grown(Fixture *f, gconstpointer unused)
     NfvOrder small;
 
     nfv_order_init(&small, 64);
-    nfv_order_note(&small, NFV_PHASE_FIRST, 0, ~0ul);
+    nfv_order_note(&small, 0, ~0ul, true);
     bitmap_set(f->dirty, 0, PAGES);
-    g_assert_cmpuint(nfv_order_next(&small, NFV_PHASE_FIRST, f->dirty, 0,
+    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, f->dirty, 0,
                                     PAGES), ==, 64);
-    g_assert_cmpuint(nfv_order_next(&small, NFV_PHASE_FIRST, f->dirty, 100,
+    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, f->dirty, 100,
                                     PAGES), ==, 100);
-    g_assert_cmpuint(nfv_order_next(&small, NFV_PHASE_FRESH, f->dirty, 200,
-                                    PAGES), ==, 200);
     nfv_order_destroy(&small);
 }
 
-/* Nothing that stays back is lost: every phase's rest goes with ALL. */
+static void test_some(Fixture *f, gconstpointer unused)
+{
+    DECLARE_BITMAP(some, PAGES) = {};
+
+    bitmap_set(some, 100, 20);
+    bitmap_set(f->dirty, 110, 40);
+    g_assert_cmpuint(nfv_order_next_of(some, 200, f->dirty, 110, PAGES), ==,
+                     110);
+    clear_bit(110, some);
+    g_assert_cmpuint(nfv_order_next_of(some, 200, f->dirty, 110, PAGES), ==,
+                     111);
+    g_assert_cmpuint(nfv_order_next_of(some, 200, f->dirty, 120, PAGES), >=,
+                     150);
+    g_assert_cmpuint(nfv_order_next_of(some, 120, f->dirty, 120, PAGES), ==,
+                     120);
+}
+
+static void test_descend(Fixture *f, gconstpointer unused)
+{
+    uint64_t counts[NFV_ORDER_LEVELS] = {};
+
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_LEVELS), ==, 0);
+    counts[NFV_ORDER_COLD] = 1;
+    counts[100] = 3;
+    counts[99] = 8;
+    counts[20] = 1000;
+    counts[1] = 10;
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_LEVELS), ==,
+                     NFV_ORDER_COLD);
+    /* Few pages are no pass of their own. */
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_COLD), ==, 20);
+    g_assert_cmpuint(nfv_order_descend(counts, 20), ==, 0);
+    counts[99] = 80;
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_COLD), ==, 99);
+    g_assert_cmpuint(nfv_order_descend(counts, 99), ==, 20);
+    counts[NFV_ORDER_COLD] = 0;
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_LEVELS), ==, 99);
+}
+
+static void test_count(Fixture *f, gconstpointer unused)
+{
+    uint64_t counts[NFV_ORDER_LEVELS] = {};
+
+    bitmap_set(f->dirty, 0, 10);
+    SYNC(f, 3, 4, 11);
+    SYNC(f, 4);
+    clear_bit(9, f->dirty);
+    nfv_order_count(&f->order, f->dirty, counts);
+    g_assert_cmpuint(counts[NFV_ORDER_COLD], ==, 7);
+    g_assert_cmpuint(counts[1], ==, 1); /* 4 */
+    g_assert_cmpuint(counts[0], ==, 2); /* 3 and 11 */
+}
+
+/* Nothing that stays back is lost: in the end every page has gone. */
 static void test_nothing_lost(Fixture *f, gconstpointer unused)
 {
     GRand *rand = g_rand_new_with_seed(1);
-    NfvPhase phase = NFV_PHASE_FIRST;
 
     bitmap_set(f->dirty, 0, PAGES);
     for (int round = 0; round < 2000; round++) {
-        unsigned long at = 0;
+        uint64_t counts[NFV_ORDER_LEVELS] = {};
         int written[65], n = g_rand_int_range(rand, 0, 64), budget;
+        unsigned level = NFV_ORDER_LEVELS;
 
         for (int i = 0; i < n; i++) {
             written[i] = g_rand_int_range(rand, 0, PAGES);
         }
         written[n] = -1;
-        sync_pages(f, phase, written);
+        sync_pages(f, g_rand_boolean(rand), written);
+        nfv_order_count(&f->order, f->dirty, counts);
         budget = g_rand_int_range(rand, 1, PAGES);
-        while (budget-- && (at = next(f, phase, at, PAGES)) < PAGES) {
-            g_assert(test_and_clear_bit(at, f->dirty));
-        }
-        if (at >= PAGES) {
-            if (phase == NFV_PHASE_FIRST) {
-                nfv_order_end_first(&f->order);
-            }
-            at = 0;
-            while ((at = next(f, NFV_PHASE_ALL, at, PAGES)) < PAGES) {
+        do {
+            unsigned long at = 0;
+
+            level = nfv_order_descend(counts, level);
+            while (budget && (at = next(f, level, at, PAGES)) < PAGES) {
                 g_assert(test_and_clear_bit(at, f->dirty));
+                budget--;
             }
-            g_assert_cmpuint(find_first_bit(f->dirty, PAGES), ==, NOTHING);
-            phase = NFV_PHASE_FRESH;
+        } while (budget && level);
+        g_assert(!budget || find_first_bit(f->dirty, PAGES) == PAGES);
+    }
+    g_rand_free(rand);
+}
+
+/* Send pages of this level from where the last one was, once around. */
+static void send_some(Fixture *f, unsigned level, unsigned long *at,
+                      int *budget)
+{
+    for (int lap = 0; lap < 2; lap++) {
+        while (*budget && (*at = next(f, level, *at, PAGES)) < PAGES) {
+            g_assert(test_and_clear_bit(*at, f->dirty));
+            (*budget)--;
+        }
+        if (*budget) {
+            *at = 0;
         }
     }
-    g_assert_cmpint(phase, ==, NFV_PHASE_FRESH);
+}
+
+/*
+ * A guest that writes @written pages between two syncs while @sent go.  Returns
+ * how many went in vain until @few are dirty.
+ */
+static int simulate(int (*writes)(int i, GRand *rand), int written, int sent,
+                    int few, bool ordered)
+{
+    GRand *rand = g_rand_new_with_seed(7);
+    unsigned long at = 0;
+    int total = 0, i = 0;
+    Fixture f;
+
+    setup(&f, NULL);
+    for (int round = 0;; round++) {
+        uint64_t counts[NFV_ORDER_LEVELS] = {};
+        unsigned level = NFV_ORDER_LEVELS;
+        int log[PAGES + 1], budget = sent;
+
+        for (int k = 0; k < written; k++) {
+            log[k] = writes(i++, rand);
+        }
+        log[written] = -1;
+        sync_pages(&f, true, log);
+        if (round < 40) { /* the first round, in which it all stays back */
+            bitmap_set(f.dirty, 0, PAGES);
+            continue;
+        }
+        if (bitmap_count_one(f.dirty, PAGES) <= few) {
+            break;
+        }
+        nfv_order_count(&f.order, f.dirty, counts);
+        do {
+            level = ordered ? nfv_order_descend(counts, level) : 0;
+            send_some(&f, level, &at, &budget);
+        } while (budget && level);
+        total += sent - budget;
+        g_assert_cmpint(total, <, 100 * PAGES);
+    }
+    total += bitmap_count_one(f.dirty, PAGES);
+    teardown(&f, NULL);
     g_rand_free(rand);
+    return total - PAGES;
+}
+
+/* 40 syncs are two and a half cycles: the writer is amidst of them. */
+static int cycle(int i, GRand *rand)
+{
+    return i % PAGES;
+}
+
+/* Some pages are much hotter than others, and nowhere in particular. */
+static int skewed(int i, GRand *rand)
+{
+    double x = g_rand_double(rand);
+
+    return (int)(x * x * x * PAGES) * 37 % PAGES;
+}
+
+static void test_saves(Fixture *f, gconstpointer unused)
+{
+    /* A cycle at nearly the speed of the link costs nothing in vain. */
+    g_assert_cmpint(simulate(cycle, 16, 18, 20, true), <=, 16);
+    g_assert_cmpint(simulate(cycle, 16, 18, 20, false), >, 100);
+    g_assert_cmpint(simulate(cycle, 16, 32, 20, true), <=, 16);
+    /* Skewed writes cost no more than without. */
+    g_assert_cmpint(simulate(skewed, 16, 18, 20, true), <=,
+                    simulate(skewed, 16, 18, 20, false));
 }
 
 static void add(const char *path, void (*test)(Fixture *, gconstpointer))
@@ -215,12 +380,17 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     add("/nfv/heat/all", test_all);
-    add("/nfv/heat/first", test_first);
-    add("/nfv/heat/reported-again", test_reported_again);
-    add("/nfv/heat/fresh", test_fresh);
-    add("/nfv/heat/cycle", test_cycle);
+    add("/nfv/heat/cold", test_cold);
+    add("/nfv/heat/periodic", test_periodic);
+    add("/nfv/heat/irregular", test_irregular);
+    add("/nfv/heat/once", test_once);
+    add("/nfv/heat/inexact", test_inexact);
     add("/nfv/heat/host-page", test_host_page);
     add("/nfv/heat/grown", test_grown);
+    add("/nfv/heat/some", test_some);
+    add("/nfv/heat/descend", test_descend);
+    add("/nfv/heat/count", test_count);
     add("/nfv/heat/nothing-lost", test_nothing_lost);
+    add("/nfv/heat/saves", test_saves);
     return g_test_run();
 }
