@@ -463,6 +463,7 @@ static GlobalProperty nfv_defaults_10_0[] = {
     { "migration", "vmstate", "on" },
     { "migration", "vmdesc", "off" },
     { "migration", "popmap", "on" },
+    { "migration", "pcimap", "on" },
     { "migration", "policy", "on" },
     { "migration", "heat", "on" },
     { "migration", "net", "on" },

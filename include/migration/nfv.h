@@ -9,6 +9,7 @@
 #define MIGRATION_NFV_H
 
 #include "exec/cpu-common.h"
+#include "exec/memory.h"
 #include "io/channel-socket.h"
 #include "migration/vmstate.h"
 #include "qapi/qapi-types-nfv.h"
@@ -24,6 +25,7 @@ typedef struct NfvMigrationSettings {
     bool vmstate; /* save and load arrays of device state in bulk */
     bool vmdesc;  /* describe the device state in JSON, as stock does */
     bool popmap;  /* do not read or send pages that never held data */
+    bool pcimap;  /* map PCI devices before the stop */
     bool policy;  /* switch over by the contract */
     bool heat;    /* hold back what the guest is writing to; needs policy */
     bool net;     /* send short messages at once */
@@ -71,6 +73,7 @@ void nfv_migration_add_machine_properties(ObjectClass *oc);
 typedef enum NfvFeature {
     NFV_FEATURE_VMSTATE = 1 << 0, /* loads device state in bulk */
     NFV_FEATURE_POPMAP = 1 << 1,  /* does without holes, given their list */
+    NFV_FEATURE_PCIMAP = 1 << 2,  /* maps PCI devices, given their list */
     NFV_FEATURE_MASK = 0xffff,
 } NfvFeature;
 
@@ -138,6 +141,25 @@ static inline int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f,
 }
 
 /*
+ * Destination: a device's regions are mapped between these two, and all become
+ * visible at the end: QEMU renders its maps once.  Nothing in between may read
+ * the device's mappings.  Thread that loads, with the BQL.
+ */
+static inline void nfv_vmstate_map_begin(void)
+{
+    if (nfv_migration_settings()->vmstate) {
+        memory_region_transaction_begin();
+    }
+}
+
+static inline void nfv_vmstate_map_end(void)
+{
+    if (nfv_migration_settings()->vmstate) {
+        memory_region_transaction_commit();
+    }
+}
+
+/*
  * Source: put what a destination expects in place of the JSON description, if
  * that was left out.  Thread that saves.
  */
@@ -154,13 +176,21 @@ void nfv_net_channel(QIOChannel *ioc);
 /* The socket below @ioc, or NULL if there is none; no reference is taken. */
 QIOChannelSocket *nfv_net_socket(QIOChannel *ioc);
 
-/* Populated map */
+/* Records amid RAM */
 
 /*
- * Among the flags of the RAM sections: a list of holes follows.  Sent only to a
- * destination that has NFV_FEATURE_POPMAP.
+ * Among the flags of the RAM sections: a record follows, of a kind that the
+ * destination said it knows.
  */
-#define NFV_RAM_SAVE_FLAG_HOLES 0x400
+#define NFV_RAM_SAVE_FLAG_RECORD 0x400
+
+/*
+ * Destination: read the record that follows.  0, or negative after it reported
+ * the error.  Thread that loads.
+ */
+int nfv_stream_load(QEMUFile *f);
+
+/* Populated map */
 
 /*
  * Source: find the holes and leave them out, or remember them to be sent as
@@ -188,12 +218,6 @@ void nfv_popmap_recover(RAMBlock *rb);
 void nfv_popmap_load_setup(void);
 
 /*
- * Destination: read the list; holes that are populated here become zero.  0, or
- * negative after it reported the error.  Thread that loads.
- */
-int nfv_popmap_load(QEMUFile *f);
-
-/*
  * Destination in post-copy: whether the page at @offset is a hole, which the
  * source will never send.  Any thread that RCU knows.
  */
@@ -201,6 +225,20 @@ bool nfv_popmap_is_absent(RAMBlock *rb, ram_addr_t offset);
 
 /* Destination: the source will send these pages.  Thread that loads. */
 void nfv_popmap_discard(RAMBlock *rb, ram_addr_t start, uint64_t length);
+
+/* PCI map */
+
+/*
+ * Source: tell the destination where the guest has mapped its PCI devices.
+ * Within the first section of RAM.  Migration thread, no BQL.
+ */
+void nfv_pcimap_save(QEMUFile *f);
+
+/*
+ * Destination: whether @d is a bridge that maps already what it will with this
+ * configuration space.  Thread that loads.
+ */
+bool nfv_pcimap_keeps(PCIDevice *d, const uint8_t *config);
 
 /* Heat */
 

@@ -5,39 +5,18 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <zlib.h>
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/bswap.h"
+#include "qemu/units.h"
 #include "holelist.h"
 
-#define MAGIC 0x4e465648 /* "NFVH" */
-
-static void put32(GByteArray *list, uint32_t value)
-{
-    uint8_t bytes[4];
-
-    stl_be_p(bytes, value);
-    g_byte_array_append(list, bytes, sizeof(bytes));
-}
-
-static void put64(GByteArray *list, uint64_t value)
-{
-    uint8_t bytes[8];
-
-    stq_be_p(bytes, value);
-    g_byte_array_append(list, bytes, sizeof(bytes));
-}
-
-GByteArray *nfv_holelist_new(void)
-{
-    GByteArray *list = g_byte_array_new();
-
-    put32(list, MAGIC);
-    put32(list, NFV_HOLELIST_VERSION);
-    put64(list, 0); /* length and CRC */
-    return list;
-}
+const NfvRecordKind nfv_holelist_kind = {
+    .name = "list of holes",
+    .magic = 0x4e465648, /* "NFVH" */
+    .version = 1,
+    .max = 16 * MiB,
+};
 
 void nfv_holelist_add(GByteArray *list, const char *id,
                       const unsigned long *holes, uint64_t pages,
@@ -50,92 +29,26 @@ void nfv_holelist_add(GByteArray *list, const char *id,
     g_byte_array_append(list, &length, 1);
     g_byte_array_append(list, (const uint8_t *)id, length);
     count_at = list->len;
-    put32(list, 0);
+    nfv_record_put32(list, 0);
     for (uint64_t end, first = find_first_bit(holes, pages); first < pages;
          first = find_next_bit(holes, pages, end)) {
         end = find_next_zero_bit(holes, pages, first);
         if (end - first >= min_run) {
-            put64(list, first << page_bits);
-            put64(list, (end - first) << page_bits);
+            nfv_record_put64(list, first << page_bits);
+            nfv_record_put64(list, (end - first) << page_bits);
             runs++;
         }
     }
     stl_be_p(list->data + count_at, runs);
 }
 
-void nfv_holelist_finish(GByteArray *list)
-{
-    uint32_t length = list->len - NFV_HOLELIST_HEADER;
-
-    stl_be_p(list->data + 8, length);
-    stl_be_p(list->data + 12,
-             crc32(0, list->data + NFV_HOLELIST_HEADER, length));
-}
-
-bool nfv_holelist_parse_header(const uint8_t *header, uint32_t *length,
-                               Error **errp)
-{
-    uint32_t version = ldl_be_p(header + 4);
-
-    *length = ldl_be_p(header + 8);
-    if (ldl_be_p(header) != MAGIC) {
-        error_setg(errp, "list of holes: magic 0x%08x is not 0x%08x",
-                   ldl_be_p(header), MAGIC);
-    } else if (version != NFV_HOLELIST_VERSION) {
-        error_setg(errp,
-                   "list of holes: version %u is not %u; both ends of the "
-                   "migration need a QEMU that knows it",
-                   version, NFV_HOLELIST_VERSION);
-    } else if (*length > NFV_HOLELIST_MAX) {
-        error_setg(errp, "list of holes: %u bytes are more than %u", *length,
-                   NFV_HOLELIST_MAX);
-    } else {
-        return true;
-    }
-    return false;
-}
-
-/* What is left to read. */
-typedef struct Rest {
-    const uint8_t *at;
-    uint32_t length;
-} Rest;
-
-/* NULL if there is not so much. */
-static const uint8_t *take(Rest *rest, uint32_t length)
-{
-    const uint8_t *taken = rest->at;
-
-    if (length > rest->length) {
-        return NULL;
-    }
-    rest->at += length;
-    rest->length -= length;
-    return taken;
-}
-
-/* "id" and its runs; the caller frees *@id.  False if it is cut off. */
-static bool take_block(Rest *rest, char **id, uint32_t *runs)
-{
-    const uint8_t *length = take(rest, 1);
-    const uint8_t *name = length ? take(rest, *length) : NULL;
-    const uint8_t *count = name ? take(rest, 4) : NULL;
-
-    if (!count) {
-        return false;
-    }
-    *id = g_strndup((const char *)name, *length);
-    *runs = ldl_be_p(count);
-    return true;
-}
-
-static bool parse_runs(Rest *rest, const char *id, uint32_t runs,
+static bool parse_runs(NfvRecordRest *rest, const char *id, uint32_t runs,
                        NfvHoleRun *run, void *opaque, Error **errp)
 {
     uint64_t last = 0;
 
     for (; runs; runs--) {
-        const uint8_t *bytes = take(rest, 16);
+        const uint8_t *bytes = nfv_record_take(rest, 16);
         uint64_t start, length;
 
         if (!bytes) {
@@ -159,27 +72,20 @@ static bool parse_runs(Rest *rest, const char *id, uint32_t runs,
     return true;
 }
 
-bool nfv_holelist_parse(const uint8_t *header, const uint8_t *payload,
-                        uint32_t length, NfvHoleRun *run, void *opaque,
-                        Error **errp)
+bool nfv_holelist_parse(const uint8_t *payload, uint32_t length,
+                        NfvHoleRun *run, void *opaque, Error **errp)
 {
-    uint32_t crc = crc32(0, payload, length);
-    Rest rest = { payload, length };
+    NfvRecordRest rest = { payload, length };
 
-    if (crc != ldl_be_p(header + 12)) {
-        error_setg(errp, "list of holes: checksum 0x%08x is not 0x%08x", crc,
-                   ldl_be_p(header + 12));
-        return false;
-    }
     while (rest.length) {
-        g_autofree char *id = NULL;
-        uint32_t runs;
+        g_autofree char *id = nfv_record_take_string(&rest);
+        const uint8_t *runs = id ? nfv_record_take(&rest, 4) : NULL;
 
-        if (!take_block(&rest, &id, &runs)) {
+        if (!runs) {
             error_setg(errp, "list of holes: cut off");
             return false;
         }
-        if (!parse_runs(&rest, id, runs, run, opaque, errp)) {
+        if (!parse_runs(&rest, id, ldl_be_p(runs), run, opaque, errp)) {
             return false;
         }
     }

@@ -10,7 +10,6 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
 #include "qemu/module.h"
 #include "qemu/rcu.h"
 #include "exec/memory.h"
@@ -30,13 +29,14 @@
 #include "holelist.h"
 #include "holes.h"
 #include "policy.h"
+#include "stream.h"
 #include "trace.h"
 #include "zeroes.h"
 
 #define PEER_TIMEOUT_MS 1000
 /*
  * Runs in all blocks together; the shorter ones are left out to stay below.  A
- * list of them is 12 MiB of NFV_HOLELIST_MAX: the rest is for the names of the
+ * list of them is 12 of its 16 MiB: the rest is for the names of the
  * blocks, and for runs that the guest breaks up before they are verified.
  */
 #define RUNS_MAX 786432
@@ -269,7 +269,7 @@ static uint64_t add_source_block(HoleMap *map, RAMBlock *rb, bool skip,
 /* The blocks are those of an RCU read section that has not ended. */
 static GByteArray *make_list(const HoleMap *map)
 {
-    GByteArray *list = nfv_holelist_new();
+    GByteArray *list = nfv_record_new(&nfv_holelist_kind);
 
     for (guint i = 0; i < map->blocks->len; i++) {
         const HoleBlock *b = &g_array_index(map->blocks, HoleBlock, i);
@@ -277,7 +277,7 @@ static GByteArray *make_list(const HoleMap *map)
         nfv_holelist_add(list, b->rb->idstr, b->holes, b->pages,
                          qemu_target_page_bits(), 1);
     }
-    nfv_holelist_finish(list);
+    nfv_record_finish(list);
     return list;
 }
 
@@ -315,8 +315,7 @@ void nfv_popmap_save(QEMUFile *f)
         }
     }
     if (list) {
-        qemu_put_be64(f, NFV_RAM_SAVE_FLAG_HOLES);
-        qemu_put_buffer(f, list->data, list->len);
+        nfv_stream_send(f, list);
     }
     qatomic_set(&sent_as_zero, !skip);
     qatomic_set(&holes_left_out, skip);
@@ -487,63 +486,30 @@ static bool apply_run(void *opaque, const char *id, uint64_t start,
     return true;
 }
 
-static int apply_list(const uint8_t *header, const uint8_t *payload,
-                      uint32_t length, Error **errp)
+static bool load_list(const uint8_t *payload, uint32_t length, Error **errp)
 {
     Load load = { 0 };
-
-    RCU_READ_LOCK_GUARD();
-    /* All of it, before anything is changed. */
-    if (!nfv_holelist_parse(header, payload, length, check_run, NULL, errp)) {
-        return -EINVAL;
-    }
-    if (migration_incoming_postcopy_advised()) {
-        load.map = map_new();
-    }
-    nfv_holelist_parse(header, payload, length, apply_run, &load, &error_abort);
-    g_free(load.own);
-    map_publish(&destination, load.map);
-    trace_nfv_popmap_load(length, load.zeroed);
-    return 0;
-}
-
-static int load_list(QEMUFile *f, Error **errp)
-{
-    uint8_t header[NFV_HOLELIST_HEADER];
-    g_autofree uint8_t *payload = NULL;
-    uint32_t length;
 
     if (!nfv_migration_settings()->popmap || loaded) {
         error_setg(
             errp, "list of holes: %s",
             loaded ? "it came twice" : "it came though popmap is off here");
-        return -EINVAL;
+        return false;
     }
     loaded = true;
-    if (qemu_get_buffer(f, header, sizeof(header)) != sizeof(header)) {
-        error_setg(errp, "list of holes: cut off in its header");
-        return -EIO;
+    RCU_READ_LOCK_GUARD();
+    /* All of it, before anything is changed. */
+    if (!nfv_holelist_parse(payload, length, check_run, NULL, errp)) {
+        return false;
     }
-    if (!nfv_holelist_parse_header(header, &length, errp)) {
-        return -EINVAL;
+    if (migration_incoming_postcopy_advised()) {
+        load.map = map_new();
     }
-    payload = g_malloc(length);
-    if (qemu_get_buffer(f, payload, length) != length) {
-        error_setg(errp, "list of holes: cut off after its header");
-        return -EIO;
-    }
-    return apply_list(header, payload, length, errp);
-}
-
-int nfv_popmap_load(QEMUFile *f)
-{
-    Error *err = NULL;
-    int ret = load_list(f, &err);
-
-    if (ret) {
-        error_report_err(err);
-    }
-    return ret;
+    nfv_holelist_parse(payload, length, apply_run, &load, &error_abort);
+    g_free(load.own);
+    map_publish(&destination, load.map);
+    trace_nfv_popmap_load(length, load.zeroed);
+    return true;
 }
 
 void nfv_popmap_load_setup(void)
@@ -608,6 +574,7 @@ static void popmap_register(void)
 {
     static Notifier ready = { .notify = popmap_ready };
 
+    nfv_stream_register(&nfv_holelist_kind, load_list);
     qemu_add_machine_init_done_notifier(&ready);
 }
 migration_init(popmap_register);

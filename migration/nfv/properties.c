@@ -91,6 +91,9 @@ static const Setting table[] = {
     SWITCH("popmap", popmap, NFV_FEATURE_POPMAP,
            "Do not read pages that never held data, and do not send them "
            "where the destination has this on, too (default: off)"),
+    SWITCH("pcimap", pcimap, NFV_FEATURE_PCIMAP,
+           "Map the guest's PCI devices at the destination before the stop, "
+           "where both ends have this on (default: off)"),
     SWITCH("policy", policy, 0,
            "Switch over when the predicted stop fits the smaller of "
            "max-downtime and downtime-limit, and keep the deadline (default: "

@@ -35,13 +35,13 @@ static bool flip(GByteArray *list)
 
 static bool newer(GByteArray *list)
 {
-    stl_be_p(list->data + VERSION, NFV_HOLELIST_VERSION + 1);
+    stl_be_p(list->data + VERSION, nfv_holelist_kind.version + 1);
     return true;
 }
 
 static bool too_long(GByteArray *list)
 {
-    stl_be_p(list->data + LENGTH, NFV_HOLELIST_MAX + 1);
+    stl_be_p(list->data + LENGTH, nfv_holelist_kind.max + 1);
     return true;
 }
 
@@ -69,12 +69,12 @@ static bool twice(GByteArray *list)
 static bool replace(GByteArray *list, const char *block, unsigned page_bits,
                     uint64_t first)
 {
-    g_autoptr(GByteArray) other = nfv_holelist_new();
+    g_autoptr(GByteArray) other = nfv_record_new(&nfv_holelist_kind);
     g_autofree unsigned long *holes = bitmap_new(first + 1);
 
     set_bit(first, holes);
     nfv_holelist_add(other, block, holes, first + 1, page_bits, 1);
-    nfv_holelist_finish(other);
+    nfv_record_finish(other);
     g_byte_array_set_size(list, MAGIC);
     g_byte_array_append(list, other->data, other->len);
     return true;
@@ -113,7 +113,7 @@ static const Case cases[] = {
     { "newer", newer, "list of holes: version 2 is not 1" },
     { "too-long", too_long, "list of holes: 16777217 bytes are more than" },
     { "truncated", truncate_list, "list of holes: cut off after its header" },
-    { "header", truncate_header, "list of holes: cut off in its header" },
+    { "header", truncate_header, "a record is cut off in its header" },
     { "twice", twice, "list of holes: it came twice" },
     { "block", no_block, "list of holes: no RAM block 'nothing'" },
     { "page", no_page, "which are no pages of its 0x4000000" },

@@ -49,18 +49,20 @@ static char *parse_limited(const uint8_t *bytes, size_t size, unsigned left,
     uint32_t length;
     bool ok;
 
-    g_assert_cmpuint(size, >=, NFV_HOLELIST_HEADER);
-    ok = nfv_holelist_parse_header(bytes, &length, &err);
-    if (ok && length > size - NFV_HOLELIST_HEADER) {
+    g_assert_cmpuint(size, >=, NFV_RECORD_HEADER);
+    ok = nfv_record_parse_header(&nfv_holelist_kind, bytes, &length, &err);
+    if (ok && length > size - NFV_RECORD_HEADER) {
         error_setg(&err, "stream cut off");
         ok = false;
     }
     if (ok) {
         /* A copy, so that a read beyond its end shows. */
         g_autofree uint8_t *payload =
-            g_memdup2(bytes + NFV_HOLELIST_HEADER, length);
+            g_memdup2(bytes + NFV_RECORD_HEADER, length);
 
-        ok = nfv_holelist_parse(bytes, payload, length, see, &seen, &err);
+        ok = nfv_record_check(&nfv_holelist_kind, bytes, payload, length,
+                              &err) &&
+             nfv_holelist_parse(payload, length, see, &seen, &err);
     }
     g_assert_cmpint(ok, ==, !err);
     *error = err ? g_strdup(error_get_pretty(err)) : NULL;
@@ -95,7 +97,7 @@ static void check_refused(const GByteArray *list, const char *words)
 
 static GByteArray *make_sample(void)
 {
-    GByteArray *list = nfv_holelist_new();
+    GByteArray *list = nfv_record_new(&nfv_holelist_kind);
     g_autofree unsigned long *holes = bitmap_new(200);
     g_autofree char *name = g_strnfill(255, 'n');
 
@@ -108,7 +110,7 @@ static GByteArray *make_sample(void)
     nfv_holelist_add(list, "full", holes, 200, PAGE_BITS, 1);
     bitmap_set(holes, 0, 200);
     nfv_holelist_add(list, name, holes, 199, PAGE_BITS, 1);
-    nfv_holelist_finish(list);
+    nfv_record_finish(list);
     return list;
 }
 
@@ -135,10 +137,10 @@ static void test_round_trip(void)
 
 static void test_empty(void)
 {
-    g_autoptr(GByteArray) list = nfv_holelist_new();
+    g_autoptr(GByteArray) list = nfv_record_new(&nfv_holelist_kind);
 
-    nfv_holelist_finish(list);
-    g_assert_cmpuint(list->len, ==, NFV_HOLELIST_HEADER);
+    nfv_record_finish(list);
+    g_assert_cmpuint(list->len, ==, NFV_RECORD_HEADER);
     check_accepted(list, "");
 }
 
@@ -150,33 +152,33 @@ static void test_bytes(void)
         1, 'a', 0, 0, 0, 1,
         0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x20, 0,
     };
-    g_autoptr(GByteArray) list = nfv_holelist_new();
+    g_autoptr(GByteArray) list = nfv_record_new(&nfv_holelist_kind);
     unsigned long holes = 0x6;
 
     nfv_holelist_add(list, "a", &holes, 8, PAGE_BITS, 1);
-    nfv_holelist_finish(list);
+    nfv_record_finish(list);
     g_assert_cmpmem(list->data, list->len, expected, sizeof(expected));
 }
 
 static void test_min_run(void)
 {
-    g_autoptr(GByteArray) list = nfv_holelist_new();
+    g_autoptr(GByteArray) list = nfv_record_new(&nfv_holelist_kind);
     unsigned long holes = 0x0f7b; /* runs of 2, 4 and 4 */
 
     nfv_holelist_add(list, "a", &holes, 16, PAGE_BITS, 3);
     nfv_holelist_add(list, "b", &holes, 16, PAGE_BITS, 5);
-    nfv_holelist_finish(list);
+    nfv_record_finish(list);
     check_accepted(list, "a 3000+4000\na 8000+4000\n");
 }
 
 /* More than 32 bits. */
 static void test_large_pages(void)
 {
-    g_autoptr(GByteArray) list = nfv_holelist_new();
+    g_autoptr(GByteArray) list = nfv_record_new(&nfv_holelist_kind);
     unsigned long holes = 0x6;
 
     nfv_holelist_add(list, "a", &holes, 8, 40, 1);
-    nfv_holelist_finish(list);
+    nfv_record_finish(list);
     check_accepted(list, "a 10000000000+20000000000\n");
 }
 
@@ -192,7 +194,7 @@ static void put(GByteArray *list, uint64_t value, unsigned bytes)
 
 static GByteArray *start_block(const char *name, uint32_t runs)
 {
-    GByteArray *list = nfv_holelist_new();
+    GByteArray *list = nfv_record_new(&nfv_holelist_kind);
 
     put(list, strlen(name), 1);
     g_byte_array_append(list, (const uint8_t *)name, strlen(name));
@@ -229,7 +231,7 @@ static void test_runs(void)
         for (int j = 0; j < 4; j++) {
             put(list, cases[i].runs[j], 8);
         }
-        nfv_holelist_finish(list);
+        nfv_record_finish(list);
         if (cases[i].good) {
             check_accepted(list, text);
         } else {
@@ -247,7 +249,7 @@ static void test_count(void)
 
         put(list, 0x1000, 8);
         put(list, 0x1000, 8);
-        nfv_holelist_finish(list);
+        nfv_record_finish(list);
         check_refused(list, "cut off in 'a'");
     }
 }
@@ -259,13 +261,13 @@ static void test_truncated(void)
     g_autofree char *text = sample_text();
     unsigned whole = 0;
 
-    for (guint cut = NFV_HOLELIST_HEADER; cut < sample->len; cut++) {
+    for (guint cut = NFV_RECORD_HEADER; cut < sample->len; cut++) {
         g_autoptr(GByteArray) list = g_byte_array_new();
         g_autofree char *error = NULL;
         g_autofree char *runs = NULL;
 
         g_byte_array_append(list, sample->data, cut);
-        nfv_holelist_finish(list);
+        nfv_record_finish(list);
         runs = parse(list, &error);
         if (runs) {
             g_assert_true(g_str_has_prefix(text, runs));
@@ -282,7 +284,7 @@ static void test_truncated_stream(void)
 {
     g_autoptr(GByteArray) sample = make_sample();
 
-    for (guint cut = NFV_HOLELIST_HEADER; cut < sample->len; cut++) {
+    for (guint cut = NFV_RECORD_HEADER; cut < sample->len; cut++) {
         g_autoptr(GByteArray) list = g_byte_array_new();
         g_autofree char *zeroes = g_malloc0(sample->len - cut);
 
@@ -323,9 +325,9 @@ static void test_header(void)
         { 4, 0, "version 0 is not 1" },
         { 4, 2, "version 2 is not 1" },
         { 4, UINT32_MAX, "version 4294967295 is not 1" },
-        { 8, NFV_HOLELIST_MAX + 1, "16777217 bytes are more than 16777216" },
+        { 8, 16777217, "16777217 bytes are more than 16777216" },
         { 8, UINT32_MAX, "bytes are more than" },
-        { 8, NFV_HOLELIST_MAX, NULL },
+        { 8, 16777216, NULL },
         { 8, 0, NULL },
     };
 
@@ -336,7 +338,8 @@ static void test_header(void)
         bool ok;
 
         stl_be_p(list->data + cases[i].at, cases[i].value);
-        ok = nfv_holelist_parse_header(list->data, &length, &err);
+        ok = nfv_record_parse_header(&nfv_holelist_kind, list->data, &length,
+                                     &err);
         g_assert_cmpint(ok, ==, !cases[i].words);
         if (ok) {
             g_assert_cmpuint(length, ==, cases[i].value);
@@ -374,16 +377,16 @@ static void test_fuzz(void)
         g_autofree char *error = NULL;
         g_autofree char *runs = NULL;
         int changes = g_rand_int_range(rand, 1, 8);
-        guint length = g_rand_int_range(rand, NFV_HOLELIST_HEADER + 1,
+        guint length = g_rand_int_range(rand, NFV_RECORD_HEADER + 1,
                                         sample->len + 1);
 
         g_byte_array_append(list, sample->data, length);
         while (changes--) {
-            guint at = g_rand_int_range(rand, NFV_HOLELIST_HEADER, length);
+            guint at = g_rand_int_range(rand, NFV_RECORD_HEADER, length);
 
             list->data[at] = g_rand_int(rand);
         }
-        nfv_holelist_finish(list);
+        nfv_record_finish(list);
         runs = parse(list, &error);
         good += !!runs;
     }

@@ -1,5 +1,5 @@
 /*
- * A relay between the ends of a migration, which tampers with the list of holes
+ * A relay between the ends of a migration, which tampers with the first record
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -10,11 +10,10 @@
 #include "qemu/bswap.h"
 #include "relay.h"
 
-/* The flag before a list, and the list's magic. */
-static const uint8_t mark[] = { 0,    0,   0,   0,   0,   0,
-                                0x04, 0,   'N', 'F', 'V', 'H' };
-#define FLAG 8   /* bytes */
-#define HEADER 16 /* of a list */
+/* The flag before a record, and how the magic of each begins. */
+static const uint8_t mark[] = { 0, 0, 0, 0, 0, 0, 0x04, 0, 'N', 'F', 'V' };
+#define FLAG 8    /* bytes */
+#define HEADER 16 /* of a record */
 
 /* The answer of stock to the handshake, and that of a QEMU with all features */
 static const uint8_t echo[] = { 0x6e, 0x66, 0x76, 0x01 };
@@ -28,7 +27,7 @@ struct NfvRelay {
     int listener;
     NfvRelayTamper *tamper;
     bool promise;
-    unsigned lists;
+    unsigned records;
 };
 
 static struct sockaddr_un address_of(const char *path)
@@ -67,8 +66,8 @@ static size_t find_mark(const GByteArray *bytes)
     return bytes->len;
 }
 
-/* Length of the list at the start of @bytes with its flag; 0: not all there. */
-static size_t list_length(const GByteArray *bytes)
+/* Of the record at the start of @bytes with its flag; 0: not all there. */
+static size_t record_length(const GByteArray *bytes)
 {
     size_t length;
 
@@ -88,16 +87,16 @@ static bool forward(NfvRelay *relay, int fd, GByteArray *pending)
         return false;
     }
     g_byte_array_remove_range(pending, 0, length);
-    length = list_length(pending);
+    length = record_length(pending);
     if (length) {
-        g_autoptr(GByteArray) list = g_byte_array_new();
+        g_autoptr(GByteArray) record = g_byte_array_new();
         bool more;
 
-        relay->lists++;
-        g_byte_array_append(list, pending->data, length);
+        relay->records++;
+        g_byte_array_append(record, pending->data, length);
         g_byte_array_remove_range(pending, 0, length);
-        more = relay->tamper(list);
-        return send_all(fd, list->data, list->len) && more &&
+        more = relay->tamper(record);
+        return send_all(fd, record->data, record->len) && more &&
                send_all(fd, pending->data, pending->len);
     }
     return true;
@@ -129,7 +128,7 @@ static void relay_bytes(NfvRelay *relay, int from, int to)
             if (n <= 0) {
                 return;
             }
-            if (relay->lists) {
+            if (relay->records) {
                 if (!send_all(to, bytes, n)) {
                     return;
                 }
@@ -191,12 +190,12 @@ NfvRelay *nfv_relay_new(const char *from, const char *to,
 
 unsigned nfv_relay_free(NfvRelay *relay)
 {
-    unsigned lists;
+    unsigned records;
 
     g_thread_join(relay->thread);
-    lists = relay->lists;
+    records = relay->records;
     close(relay->listener);
     g_free(relay->to);
     g_free(relay);
-    return lists;
+    return records;
 }

@@ -1,5 +1,5 @@
 /*
- * A relay between the ends of a migration, which tampers with the list of holes
+ * A relay between the ends of a migration, which tampers with the first record
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -10,10 +10,10 @@
 typedef struct NfvRelay NfvRelay;
 
 /*
- * Change the list, its flag of 8 bytes before it; what is left in @list is
+ * Change the record, its flag of 8 bytes before it; what is left in @record is
  * sent.  In the relay's thread.  False to close both connections then.
  */
-typedef bool NfvRelayTamper(GByteArray *list);
+typedef bool NfvRelayTamper(GByteArray *record);
 
 /*
  * Listen on the socket @from and connect to @to, once.  @promise: tell the
@@ -23,7 +23,7 @@ typedef bool NfvRelayTamper(GByteArray *list);
 NfvRelay *nfv_relay_new(const char *from, const char *to,
                         NfvRelayTamper *tamper, bool promise);
 
-/* Wait until either end is closed.  Returns how many lists came. */
+/* Wait until either end is closed.  Returns 1 if a record came, else 0. */
 unsigned nfv_relay_free(NfvRelay *relay);
 
 #endif
