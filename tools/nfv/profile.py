@@ -48,10 +48,19 @@ class Case:
         """KiB a second."""
         return int(self.rate * link_rate / 1024)
 
+    @property
+    def data(self) -> int:
+        """MiB that the guest has written to; a guess for Linux."""
+        return self.fill if self.fill is not None else self.memory if self.guest == 'probe' else 300
+
+    @property
+    def allocates(self) -> int:
+        """MiB that a migration may allocate on both ends: stock reads holes of a file, too, which fills them."""
+        return {'anon': self.data + 64, 'memfd': 2 * self.memory}.get(self.backing, 0)
+
     def seconds(self, link_rate: int) -> float:
         """A guess at how long one run takes; good enough to say what is left before the first one is measured."""
-        data = self.fill if self.fill is not None else self.memory if self.guest == 'probe' else 300
-        copy = data * 1.048576e6 / link_rate if link_rate else data / 500
+        copy = self.data * 1.048576e6 / link_rate if link_rate else self.data / 500
         return (9 if self.guest == 'linux' else 2.5) + copy / max(0.3, 1 - self.rate)
 
     def bound(self, link_rate: int) -> float:

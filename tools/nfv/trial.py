@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import tempfile
 
-from . import answer, backing, footprint, guest, link, sample, side
+from . import answer, backing, footprint, guest, link, sample, side, warm
 from .migration import Outcome, migrate
 from .plan import Run
 from .profile import Case
@@ -63,6 +63,7 @@ class Trial:
             route = stack.enter_context(link.open_route(self.bench.link, self.bench.namespaces, directory))
             source, destination = (self._start(end, directory, route, stack) for end in ('source', 'destination'))
             ready = source.expect('ready', BOOT_TIMEOUT[self.bench.accel])[-1]
+            warm.touch(self.case.allocates)
             self.progress.sleep(BEFORE)
             return self._migrate(source, destination, route, self.guest.pages(ready))
 
