@@ -467,6 +467,10 @@ static GlobalProperty nfv_defaults_10_0[] = {
     { "migration", "policy", "on" },
     { "migration", "heat", "on" },
     { "migration", "net", "on" },
+    { "migration", "postcopy", "on" },
+    { "migration", "early-discard", "on" },
+    { "migration", "hot-push", "on" },
+    { "migration", "prefetch", "on" },
     /* A burst of late ticks would interrupt the guest for nothing. */
     { TYPE_KVM_I8254, "lost_tick_policy", "discard" },
 };

@@ -30,6 +30,10 @@ typedef struct NfvMigrationSettings {
     bool heat;    /* hold back what the guest is writing to; needs policy */
     bool net;     /* send short messages at once */
     bool vcpu_sync; /* get and put the state of all vCPUs in parallel */
+    bool postcopy;  /* post-copy after multifd, announced when it begins */
+    bool early_discard; /* discard before the stop; needs postcopy */
+    bool hot_push;  /* in post-copy, what is needed first goes first; heat */
+    bool prefetch;  /* in post-copy, ask for what a sequence needs next */
 
     /* The contract; with policy only. */
     uint64_t max_downtime; /* ms that the guest may stand still; 0: none */
@@ -39,15 +43,17 @@ typedef struct NfvMigrationSettings {
 } NfvMigrationSettings;
 
 /*
- * The settings in force; cheap, from any thread, never NULL.  They do not
- * change while a migration runs in or out of this QEMU, so that both its ends
- * and all its threads see one value; setting a property is refused then.
+ * The settings in force; cheap, from any thread, never NULL.  The switches do
+ * not change while a migration runs in or out of this QEMU, so that both its
+ * ends and all its threads see one value; setting one is refused then.  The
+ * contract may change at any time.
  */
 const NfvMigrationSettings *nfv_migration_settings(void);
 
 /*
- * Replace them.  Main thread with the BQL, and no migration runs; the
- * properties are the way for everybody but them and unit tests.
+ * Replace them.  Main thread with the BQL, and while a migration runs nothing
+ * but the contract changes; the properties are the way for everybody but them
+ * and unit tests.
  */
 void nfv_migration_settings_set(const NfvMigrationSettings *settings);
 
@@ -74,6 +80,9 @@ typedef enum NfvFeature {
     NFV_FEATURE_VMSTATE = 1 << 0, /* loads device state in bulk */
     NFV_FEATURE_POPMAP = 1 << 1,  /* does without holes, given their list */
     NFV_FEATURE_PCIMAP = 1 << 2,  /* maps PCI devices, given their list */
+    NFV_FEATURE_POSTCOPY = 1 << 3, /* post-copy need not be announced early */
+    NFV_FEATURE_POSTCOPY_RAM = 1 << 4, /* has that capability on */
+    NFV_FEATURE_SAME_PAGES = 1 << 5, /* its RAM has the page sizes it was told */
     NFV_FEATURE_MASK = 0xffff,
 } NfvFeature;
 
@@ -96,6 +105,9 @@ uint32_t nfv_migration_features(void);
  */
 NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms);
 
+/* What the destination of the last migration was.  Any thread. */
+NfvPeer nfv_migration_last_peer(void);
+
 /* Called from migration/ */
 
 /* Source: the return path is open.  Migration thread, no BQL. */
@@ -110,7 +122,10 @@ bool nfv_handshake_receive(uint32_t pong);
 /* Destination: the PONG for this @ping.  Thread that loads. */
 uint32_t nfv_handshake_answer(uint32_t ping);
 
-/* Only for the two functions below. */
+/* Destination: whether the source is one of us.  Any thread. */
+bool nfv_handshake_was_asked(void);
+
+/* Only for the two functions below.  They return how many elements they did. */
 int nfv_vmstate_save_bulk(QEMUFile *f, const VMStateField *field,
                           const void *elements, int n);
 int coroutine_mixed_fn nfv_vmstate_load_bulk(QEMUFile *f,
@@ -118,26 +133,28 @@ int coroutine_mixed_fn nfv_vmstate_load_bulk(QEMUFile *f,
                                              void *elements, int n);
 
 /*
- * Save or load the @n elements of the array @field that follow its first one.
- * Returns how many it did; the interpreter does the rest.  Loading stops where
- * the stream ends or may have a subsection, because the interpreter decides
- * about those.
+ * The element @i of @n of the array @field was done, and @next is the one behind
+ * it.  After the first one, save or load those that follow.  Returns the last
+ * that is done then; the interpreter does the rest.  Loading stops where the
+ * stream ends or may have a subsection, because the interpreter decides about
+ * those.  With @vmdesc it describes each element.
  */
 static inline int nfv_vmstate_save(QEMUFile *f, const VMStateField *field,
-                                   const void *elements, int n)
+                                   const void *next, int i, int n,
+                                   const void *vmdesc)
 {
-    return n > 0 && nfv_migration_settings()->vmstate ?
-               nfv_vmstate_save_bulk(f, field, elements, n) :
-               0;
+    return i == 0 && n > 1 && !vmdesc && nfv_migration_settings()->vmstate ?
+               nfv_vmstate_save_bulk(f, field, next, n - 1) :
+               i;
 }
 
 static inline int coroutine_mixed_fn nfv_vmstate_load(QEMUFile *f,
                                                       const VMStateField *field,
-                                                      void *elements, int n)
+                                                      void *next, int i, int n)
 {
-    return n > 0 && nfv_migration_settings()->vmstate ?
-               nfv_vmstate_load_bulk(f, field, elements, n) :
-               0;
+    return i == 0 && n > 1 && nfv_migration_settings()->vmstate ?
+               nfv_vmstate_load_bulk(f, field, next, n - 1) :
+               i;
 }
 
 /*
@@ -223,6 +240,12 @@ void nfv_popmap_load_setup(void);
  */
 bool nfv_popmap_is_absent(RAMBlock *rb, ram_addr_t offset);
 
+/*
+ * Destination in post-copy: place that page.  0, or negative after it reported
+ * the error.  Fault thread.
+ */
+int nfv_popmap_place(RAMBlock *rb, ram_addr_t offset);
+
 /* Destination: the source will send these pages.  Thread that loads. */
 void nfv_popmap_discard(RAMBlock *rb, ram_addr_t start, uint64_t length);
 
@@ -258,12 +281,105 @@ void nfv_heat_sync(RAMBlock *rb);
 unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
                             unsigned long size);
 
+/* Channels of a destination with multifd and a preempt channel.  Main thread. */
+
+/* Whether the next one is the preempt channel. */
+bool nfv_channels_are_complete(void);
+
+/* Whether the migration begins, or goes on, with the one that has come. */
+bool nfv_channels_may_start(bool main_channel);
+
+/* Whether the preempt channel has yet to come. */
+bool nfv_channels_lack_preempt(void);
+
+/* Post-copy */
+
+/*
+ * Source: whether this is not the time to announce post-copy; then it is
+ * announced when it begins.  Waits for the answer to the handshake.  Migration
+ * thread, no BQL.
+ */
+bool nfv_postcopy_defers_advise(void);
+
+/* Source: whether it was not announced at the beginning.  Migration thread. */
+bool nfv_postcopy_is_late(void);
+
+/*
+ * Source: whether the multifd channels must be flushed and synchronised at the
+ * end of this section of RAM.  True once.  Migration thread.
+ */
+bool nfv_postcopy_wants_flush(void);
+
+/*
+ * Source: the dirty pages of @rb that the destination was not told to discard
+ * before the stop, for g_free(); NULL: it was told nothing.  Migration thread,
+ * guest stopped.
+ */
+unsigned long *nfv_postcopy_undiscarded(RAMBlock *rb);
+
+/*
+ * Source: whether the dirty log need not be cleared, because nobody writes to
+ * it any more.  Thread that sends.
+ */
+bool nfv_postcopy_keeps_log(void);
+
+/*
+ * Provided by migration/ram.c: let @add set bits in the dirty bitmap of @rb; it
+ * returns how many.  Migration thread.
+ */
+void ram_add_dirty_pages(RAMBlock *rb, uint64_t (*add)(RAMBlock *rb));
+
+/*
+ * Source: the guest waited for these @length bytes, which have gone.  Thread
+ * that sends, with the mutex of the dirty bitmap.
+ */
+void nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length);
+
+/*
+ * Source: true if *@rb and *@page have become a dirty page behind those, which
+ * goes next.  Migration thread, with the mutex of the dirty bitmap.
+ */
+bool nfv_urgent_follow(RAMBlock **rb, unsigned long *page);
+
+/* Destination: RAM begins to come in.  Thread that loads. */
+void nfv_postcopy_load_setup(void);
+
+/*
+ * Destination: whether what has come of RAM is kept when post-copy is announced.
+ * Thread that loads.
+ */
+bool nfv_postcopy_keeps_ram(void);
+
+/*
+ * Destination: whether a page must be written that came as zero and had nothing
+ * before: in post-copy the guest would wait for it.  Thread that loads.
+ */
+bool nfv_postcopy_needs_zeroes(void);
+
+/* Destination: the length of a request for the page at @start.  Fault thread. */
+size_t nfv_prefetch_length(RAMBlock *rb, ram_addr_t start, size_t page_size);
+
+/* Destination: @thread waits for the page at @address.  Fault thread. */
+void nfv_stall_begin(RAMBlock *rb, uintptr_t address, uint32_t thread);
+
+/* Destination: the page at @address is there.  Any thread. */
+void nfv_stall_end(RAMBlock *rb, void *address);
+
+/* Contract */
+
+/* The contract may have changed.  Main thread. */
+void nfv_promise_changed(void);
+
+/* Destination: all is loaded, and the guest waits for "cont".  Main thread. */
+void nfv_promise_loaded(void);
+
 /* Policy */
 
 typedef enum NfvPolicyStep {
     NFV_POLICY_STOCK,    /* decide as stock QEMU does */
     NFV_POLICY_RESUME,   /* the step was made: look for errors, come again */
-    NFV_POLICY_COMPLETE, /* stop the guest */
+    NFV_POLICY_COMPLETE, /* stop the guest, or end post-copy */
+    NFV_POLICY_POSTCOPY, /* stop the guest, and begin post-copy */
 } NfvPolicyStep;
 
 /*

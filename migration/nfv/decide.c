@@ -5,13 +5,22 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/units.h"
 #include "decide.h"
 
 #define US_PER_S 1000000
 /* A round that takes less of the stop than this is not worth making. */
 #define WORTH_US 500
-/* How many rounds may be made only to shorten a stop that is allowed. */
-#define EXTRA_MAX 4
+/* What is sent only to shorten a stop that is allowed: a share of all, or ... */
+#define SHORTEN_SHARE 64
+#define SHORTEN_LEAST (4 * MiB)
+/* So many rounds tell where they lead. */
+#define ROUNDS_KNOWN 2
+/*
+ * What the switch to post-copy takes before the stop: it is announced, and the
+ * destination discards.  Tens of ms for 2 GiB were seen; the rest is a margin.
+ */
+#define POSTCOPY_US 100000
 
 int64_t nfv_decide_device_time(unsigned vcpus)
 {
@@ -31,11 +40,68 @@ static NfvDecision decision(NfvMigrationStep step, NfvMigrationReason reason,
     return (NfvDecision) { .step = step, .reason = reason, .stop = stop };
 }
 
+/* Memory has a part also where devices take it all: the rest is not ours. */
+static int64_t budget(const NfvSituation *s)
+{
+    return MAX(s->limit - s->device_time, s->limit / 4);
+}
+
+/*
+ * A round while the guest runs sends the pending memory, and what becomes dirty
+ * meanwhile is sent once more.  Returns how much that is, if it is worth it.
+ */
+static uint64_t costs_of_shorter(const NfvSituation *s, int64_t memory)
+{
+    uint64_t again = s->dirty_rate * (memory / (double)US_PER_S);
+
+    if (memory <= WORTH_US || s->left <= 2 * memory ||
+        again > s->pending / 2 ||
+        s->shortened + again > MAX(s->sent / SHORTEN_SHARE, SHORTEN_LEAST)) {
+        return 0;
+    }
+    return MAX(again, 1);
+}
+
+/* Microseconds of further rounds until the stop would fit. */
+static int64_t until_it_fits(const NfvSituation *s, int64_t memory)
+{
+    if (memory <= budget(s)) {
+        return 0;
+    }
+    if (s->shrink_rate <= 0) {
+        return INT64_MAX / 4;
+    }
+    return time_to_send(s->pending - s->bandwidth * (budget(s) /
+                                                     (double)US_PER_S),
+                        s->shrink_rate);
+}
+
+/* Post-copy, if pre-copy would miss the deadline, and while there is time. */
+static bool must_postcopy(const NfvSituation *s, int64_t memory,
+                          NfvMigrationReason *reason)
+{
+    int64_t left;
+
+    if (!s->may_postcopy || s->left == INT64_MAX || memory <= budget(s)) {
+        return false;
+    }
+    left = s->left - s->device_time - POSTCOPY_US;
+    if (left <= s->sync_interval) {
+        *reason = NFV_MIGRATION_REASON_DEADLINE_NEAR;
+        return true;
+    }
+    if (s->rounds >= ROUNDS_KNOWN && until_it_fits(s, memory) > left) {
+        *reason = NFV_MIGRATION_REASON_NO_CONVERGENCE;
+        return true;
+    }
+    return false;
+}
+
 NfvDecision nfv_decide(const NfvSituation *s)
 {
-    /* Devices that take it all leave memory a part: the rest is not ours. */
-    int64_t budget = MAX(s->limit - s->device_time, s->limit / 4);
+    NfvMigrationReason reason;
     int64_t memory, stop;
+    uint64_t costs;
 
     if (!s->may_switch) {
         return decision(NFV_MIGRATION_STEP_SEND,
@@ -47,15 +113,20 @@ NfvDecision nfv_decide(const NfvSituation *s)
     }
     memory = s->pending ? time_to_send(s->pending, s->bandwidth) : 0;
     stop = memory + s->device_time;
-    if (memory > budget) {
+    if (must_postcopy(s, memory, &reason)) {
+        return decision(NFV_MIGRATION_STEP_POSTCOPY, reason, s->device_time);
+    }
+    if (memory > budget(s)) {
         return decision(NFV_MIGRATION_STEP_SEND,
                         NFV_MIGRATION_REASON_STOP_TOO_LONG, stop);
     }
-    /* What becomes dirty while the pending memory is sent. */
-    if (memory > WORTH_US && s->extra < EXTRA_MAX && s->left > 2 * memory &&
-        s->dirty_rate <= s->bandwidth / 2) {
-        return decision(NFV_MIGRATION_STEP_SEND,
-                        NFV_MIGRATION_REASON_NEXT_STOP_SHORTER, stop);
+    costs = costs_of_shorter(s, memory);
+    if (costs) {
+        NfvDecision d = decision(NFV_MIGRATION_STEP_SEND,
+                                 NFV_MIGRATION_REASON_NEXT_STOP_SHORTER, stop);
+
+        d.costs = costs;
+        return d;
     }
     if (s->can_drain && !s->drained) {
         return decision(s->flushed ? NFV_MIGRATION_STEP_DRAIN :

@@ -14,20 +14,26 @@ typedef struct NfvSituation {
     int64_t limit;       /* the longest stop that is allowed */
     int64_t left;        /* until the deadline; negative: past; none: MAX */
     int64_t device_time; /* what devices and vCPUs take of the stop */
+    int64_t sync_interval; /* until the next decision */
     uint64_t pending;    /* dirty memory, just synchronised */
     uint64_t bandwidth;  /* bytes a second; 0: not known yet */
     uint64_t dirty_rate; /* bytes a second that become dirty */
+    uint64_t sent;       /* so far */
+    uint64_t shortened;  /* of that, what went into shortening the stop */
+    unsigned rounds;     /* that sent what was pending when they began */
+    int64_t shrink_rate; /* bytes a second of pending memory in the last one */
+    bool may_postcopy;   /* if the deadline would be missed otherwise */
     bool can_drain;      /* there is a return path to prove it by */
     bool flushed;        /* an answer now would prove all channels */
     bool drained;        /* the destination has read all that was sent */
     bool may_switch;     /* the destination is ready */
-    unsigned extra;      /* rounds made only to shorten the stop */
 } NfvSituation;
 
 typedef struct NfvDecision {
     NfvMigrationStep step;
     NfvMigrationReason reason;
     int64_t stop; /* predicted, if it switched now; -1: not known */
+    uint64_t costs; /* bytes that are sent only to shorten the stop */
 } NfvDecision;
 
 /*

@@ -14,9 +14,12 @@
 #include "qemu/thread.h"
 #include "migration/misc.h"
 #include "migration/nfv.h"
+#include "migration/options.h"
+#include "migration/ram.h"
 #include "migration/savevm.h"
-#include "policy.h"
 #include "system/system.h"
+#include "drain.h"
+#include "promise.h"
 #include "trace.h"
 
 /*
@@ -30,6 +33,14 @@
 #define ANSWER 0x4e460000u
 
 /*
+ * Sent before the question, without the need for an answer: bit i says that RAM
+ * has pages of 2^(12+i) bytes.
+ */
+#define PAGES 0x4e500000u
+#define PAGES_MASK 0xfffffu
+#define PAGES_SHIFT 12
+
+/*
  * About the last migration that left this QEMU.  @asked: only the migration
  * thread.  @peer is published by the return path thread after @features; then
  * it is not changed until the next migration, which has other threads.
@@ -39,10 +50,22 @@ static NfvPeer peer;
 static uint32_t peer_features;
 static QemuSemaphore answered;
 
+/* About the migration that comes in.  Thread that loads; @was_asked: atomic. */
+static uint32_t source_pages;
+static bool was_asked;
+
+static uint32_t own_pages(void)
+{
+    return PAGES | (ram_pagesize_summary() >> PAGES_SHIFT & PAGES_MASK);
+}
+
 void nfv_handshake_start(QEMUFile *f)
 {
     uint32_t features = nfv_migration_features();
 
+    if (nfv_migration_settings()->postcopy && migrate_postcopy_ram()) {
+        qemu_savevm_send_ping(f, own_pages());
+    }
     if (features) {
         trace_nfv_handshake_start(features);
         asked = true;
@@ -54,7 +77,8 @@ bool nfv_handshake_receive(uint32_t pong)
 {
     bool is_answer = (pong & ~NFV_FEATURE_MASK) == ANSWER;
 
-    if (nfv_policy_pong(pong)) {
+    if (nfv_drain_pong(pong) || nfv_promise_pong(pong) ||
+        (pong & ~PAGES_MASK) == PAGES) {
         return true;
     }
     if (!is_answer && pong != QUESTION) {
@@ -78,11 +102,26 @@ uint32_t nfv_handshake_answer(uint32_t ping)
 {
     uint32_t features = nfv_migration_features();
 
+    if ((ping & ~PAGES_MASK) == PAGES) {
+        source_pages = ping;
+    }
     if (ping != QUESTION || !features) {
         return ping;
     }
+    qatomic_set(&was_asked, true);
+    if (migrate_postcopy_ram()) {
+        features |= NFV_FEATURE_POSTCOPY_RAM;
+    }
+    if (source_pages == own_pages()) {
+        features |= NFV_FEATURE_SAME_PAGES;
+    }
     trace_nfv_handshake_answer(features);
     return ANSWER | features;
+}
+
+bool nfv_handshake_was_asked(void)
+{
+    return qatomic_read(&was_asked);
 }
 
 NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms)
@@ -100,6 +139,11 @@ NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms)
         *features = peer_features;
     }
     return known;
+}
+
+NfvPeer nfv_migration_last_peer(void)
+{
+    return qatomic_read(&peer);
 }
 
 /* Main thread, before the migration's threads are made. */

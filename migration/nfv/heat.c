@@ -2,7 +2,8 @@
  * Heat: the order in which dirty memory is sent
  *
  * Dirty bits stay where they are, so what stays back is pending; only the
- * search for the next page passes it by.
+ * search for the next page passes it by.  In post-copy the order is the other
+ * way round.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -26,6 +27,7 @@
 #include "system/system.h"
 #include "heat.h"
 #include "order.h"
+#include "urgent.h"
 #include "trace.h"
 
 /* KVM holds its MMU lock while it clears the log of so much. */
@@ -42,8 +44,10 @@ typedef struct HotBlock {
  * round; freed with the BQL, which auto-converge holds where it synchronises.
  */
 static GArray *blocks;
-/* By the migration thread only. */
-static unsigned level; /* pages below it stay back; 0: none do */
+/* By the migration thread only; others read @low and @high. */
+static unsigned low;   /* pages on a lower level stay back */
+static unsigned high = NFV_ORDER_COLD; /* and on a higher one */
+static bool pushing;   /* in post-copy */
 static uint64_t counts[NFV_ORDER_LEVELS]; /* at the last sync */
 static bool holes_first; /* only holes go */
 static bool first_round;
@@ -91,6 +95,12 @@ static void free_blocks(void)
     g_array_unref(old);
 }
 
+static void set_levels(unsigned from, unsigned to)
+{
+    qatomic_set(&low, from);
+    qatomic_set(&high, to);
+}
+
 void nfv_heat_start(void)
 {
     GArray *found;
@@ -114,14 +124,16 @@ void nfv_heat_start(void)
     }
     holes_first = false;
     first_round = true;
-    qatomic_set(&level, NFV_ORDER_COLD);
+    pushing = false;
+    set_levels(NFV_ORDER_COLD, NFV_ORDER_COLD);
     qatomic_store_release(&blocks, found);
 }
 
 void nfv_heat_release(void)
 {
     holes_first = false;
-    qatomic_set(&level, 0);
+    pushing = false;
+    set_levels(0, NFV_ORDER_COLD);
 }
 
 void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
@@ -167,19 +179,24 @@ static void end_first_round(void)
     trace_nfv_heat_first_round(pages);
 }
 
-void nfv_heat_exhausted(void)
+bool nfv_heat_exhausted(void)
 {
-    if (!blocks) {
-        return;
+    if (!blocks || (!low && high == NFV_ORDER_COLD)) {
+        return false;
+    }
+    if (pushing) {
+        set_levels(0, nfv_order_ascend(counts, high));
+        return true;
     }
     if (holes_first) {
         holes_first = false;
-        return;
+        return true;
     }
     if (first_round) {
         end_first_round();
     }
-    qatomic_set(&level, nfv_order_descend(counts, level));
+    set_levels(nfv_order_descend(counts, low), NFV_ORDER_COLD);
+    return true;
 }
 
 void nfv_heat_synced(void)
@@ -187,7 +204,18 @@ void nfv_heat_synced(void)
     holes_first = false;
     if (blocks) {
         count();
-        qatomic_set(&level, nfv_order_descend(counts, NFV_ORDER_LEVELS));
+        set_levels(nfv_order_descend(counts, NFV_ORDER_LEVELS),
+                   NFV_ORDER_COLD);
+    }
+}
+
+void nfv_heat_push(void)
+{
+    if (blocks && nfv_migration_settings()->hot_push) {
+        count();
+        pushing = true;
+        set_levels(0, nfv_order_ascend(counts, -1));
+        trace_nfv_heat_push(counts[NFV_ORDER_COLD]);
     }
 }
 
@@ -231,11 +259,19 @@ void nfv_heat_sync(RAMBlock *rb)
 unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
                             unsigned long size)
 {
-    unsigned at_least = qatomic_read(&level);
+    unsigned from = qatomic_read(&low), to = qatomic_read(&high);
     HotBlock *b;
 
-    /* Once the guest stands still, all must go. */
-    if (!at_least || !runstate_is_running()) {
+    if (!from && to == NFV_ORDER_COLD) {
+        return page;
+    }
+    /*
+     * Once the guest stands still at the end of pre-copy, all must go; and in
+     * post-copy the destination takes whole host pages.
+     */
+    if (pushing ? rb->page_size != qemu_target_page_size() ||
+                      nfv_urgent_is_next(rb, page) :
+                  !runstate_is_running()) {
         return page;
     }
     b = find(rb);
@@ -246,7 +282,7 @@ unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
         return b->holes ? nfv_order_next_of(b->holes, b->order.pages, rb->bmap,
                                             page, size) : size;
     }
-    return nfv_order_next(&b->order, at_least, rb->bmap, page, size);
+    return nfv_order_next(&b->order, from, to, rb->bmap, page, size);
 }
 
 /* The last round takes all. */

@@ -26,8 +26,17 @@ bool nfv_heat_may_sync(void);
 /* Dirty memory was synchronised: the order begins anew. */
 void nfv_heat_synced(void);
 
-/* All that could be sent was: send some of what stayed back. */
-void nfv_heat_exhausted(void);
+/*
+ * All that could be sent was: some of what stayed back comes next.  False if
+ * nothing stays back any more.
+ */
+bool nfv_heat_exhausted(void);
+
+/*
+ * Post-copy has begun: what the guest will need first goes first, if that is
+ * switched on.
+ */
+void nfv_heat_push(void);
 
 /* The order is QEMU's again; what stayed back is still dirty. */
 void nfv_heat_release(void);

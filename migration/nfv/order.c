@@ -104,16 +104,24 @@ void nfv_order_count(const NfvOrder *order, const unsigned long *dirty,
     }
 }
 
+/* How many stand below the cold ones. */
+static uint64_t count_warm(const uint64_t counts[NFV_ORDER_LEVELS])
+{
+    uint64_t all = 0;
+
+    for (unsigned level = 0; level < NFV_ORDER_COLD; level++) {
+        all += counts[level];
+    }
+    return all;
+}
+
 unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
                            unsigned above)
 {
-    uint64_t all = 0, taken = 0;
+    uint64_t all = count_warm(counts), taken = 0;
 
     if (above > NFV_ORDER_COLD && counts[NFV_ORDER_COLD]) {
         return NFV_ORDER_COLD;
-    }
-    for (unsigned level = 0; level < NFV_ORDER_COLD; level++) {
-        all += counts[level];
     }
     for (unsigned level = MIN(above, NFV_ORDER_COLD); level-- > 0;) {
         taken += counts[level];
@@ -124,13 +132,34 @@ unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
     return 0;
 }
 
-unsigned long nfv_order_next(const NfvOrder *order, unsigned level,
+unsigned nfv_order_ascend(const uint64_t counts[NFV_ORDER_LEVELS], int below)
+{
+    uint64_t all = count_warm(counts), taken = 0;
+
+    for (int level = below + 1; level < NFV_ORDER_COLD; level++) {
+        taken += counts[level];
+        if (taken && taken >= all / SHARE) {
+            return level;
+        }
+    }
+    return NFV_ORDER_COLD;
+}
+
+unsigned long nfv_order_next(const NfvOrder *order, unsigned low, unsigned high,
                              const unsigned long *dirty, unsigned long page,
                              unsigned long size)
 {
     unsigned long end = MIN(size, order->pages);
 
-    while (level && page < end && nfv_order_level(order, page) < level) {
+    if (low == 0 && high == NFV_ORDER_COLD) {
+        return page;
+    }
+    while (page < end) {
+        unsigned level = nfv_order_level(order, page);
+
+        if (low <= level && level <= high) {
+            break;
+        }
         page = find_next_bit(dirty, size, page + 1);
     }
     return page;

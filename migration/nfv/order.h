@@ -63,11 +63,18 @@ unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
                            unsigned above);
 
 /*
- * The first page that is in @dirty, at or after the dirty page @page and
- * before @size, and stands on @level or higher; @size or more if there is none.
- * Pages that the block did not have when it was made do not stay back.
+ * The other way round, for post-copy, where the guest waits for what it will
+ * need first: the level up to which pages go next, when all up to level @below
+ * have been sent; -1: none have.  NFV_ORDER_COLD if that is all.
  */
-unsigned long nfv_order_next(const NfvOrder *order, unsigned level,
+unsigned nfv_order_ascend(const uint64_t counts[NFV_ORDER_LEVELS], int below);
+
+/*
+ * The first page that is in @dirty, at or after the dirty page @page and
+ * before @size, and stands on a level from @low to @high; @size or more if there
+ * is none.  Pages that the block did not have when it was made do not stay back.
+ */
+unsigned long nfv_order_next(const NfvOrder *order, unsigned low, unsigned high,
                              const unsigned long *dirty, unsigned long page,
                              unsigned long size);
 

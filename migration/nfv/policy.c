@@ -9,8 +9,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qapi/error.h"
-#include "qapi/qapi-commands-nfv.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/timer.h"
@@ -23,14 +21,14 @@
 #include "migration/qemu-file.h"
 #include "migration/savevm.h"
 #include "decide.h"
+#include "drain.h"
 #include "heat.h"
-#include "policy.h"
+#include "postcopy.h"
+#include "promise.h"
+#include "report.h"
 #include "trace.h"
 
-/* A PING of ours; the low bits count them. */
-#define DRAIN 0x6e666400u
-#define DRAIN_MASK 0xffffff00u
-
+#define US_PER_S 1000000
 #define SYNC_INTERVAL_US 100000
 /* At most this share of the time goes into synchronising. */
 #define SYNC_SHARE 20
@@ -52,52 +50,24 @@ static struct {
     unsigned window_count;
     uint64_t best; /* of all windows, those with few bytes included */
     uint64_t dirty_rate;
-    unsigned extra;
-    bool round_ended;    /* the last step found no more to send */
-    uint8_t drain;       /* number of the last PING */
-    int64_t drain_start; /* 0: none is under way */
+    uint64_t shortened;  /* bytes that went into shortening the stop */
     bool drained;
-
-    /* Return path thread posts it. */
-    QemuSemaphore pong;
-    uint8_t ponged;
-
-    /* Main thread. */
-    QEMUTimer *timer;
+    bool round_ended;    /* the last step found no more to send */
+    /* Of the round that is made: what was pending when it began, and when. */
+    unsigned rounds;     /* that were made */
+    uint64_t round_pending, round_bytes;
+    int64_t round_start;
+    int64_t shrink_rate; /* of the last whole round */
 
     /* Lock held. */
     QemuMutex lock;
-    NfvPeer peer;
-    NfvMigrationRound rounds[ROUNDS_KEPT];
+    NfvMigrationRound rounds_kept[ROUNDS_KEPT];
     uint64_t decisions;
-    int64_t drain_time; /* -1: none */
-    bool deadline_passed;
 } policy;
 
 static int64_t now_us(void)
 {
     return qemu_clock_get_ns(QEMU_CLOCK_REALTIME) / 1000;
-}
-
-/* The smaller of the contract and downtime-limit, which libvirt sets. */
-static int64_t limit_us(void)
-{
-    uint64_t contract = nfv_migration_settings()->max_downtime;
-    uint64_t limit = migrate_downtime_limit();
-
-    return (contract ? MIN(contract, limit) : limit) * 1000;
-}
-
-static int64_t elapsed_us(const MigrationState *s)
-{
-    return now_us() - s->start_time * 1000;
-}
-
-static int64_t left_us(const MigrationState *s)
-{
-    uint64_t deadline = nfv_migration_settings()->deadline;
-
-    return deadline ? (int64_t)deadline * 1000 - elapsed_us(s) : INT64_MAX;
 }
 
 /* Bandwidth */
@@ -167,13 +137,15 @@ static uint64_t pending_estimate(void)
     return must + can;
 }
 
+static int64_t sync_interval(void)
+{
+    return MAX(SYNC_INTERVAL_US, policy.sync_cost * SYNC_SHARE);
+}
+
 static bool wants_sync(uint64_t pending)
 {
-    int64_t since = now_us() - policy.last_sync;
-
-    return !pending ||
-           (nfv_heat_may_sync() &&
-            since >= MAX(SYNC_INTERVAL_US, policy.sync_cost * SYNC_SHARE));
+    return !pending || (nfv_heat_may_sync() &&
+                        now_us() - policy.last_sync >= sync_interval());
 }
 
 static uint64_t synchronise(uint64_t before)
@@ -191,101 +163,81 @@ static uint64_t synchronise(uint64_t before)
     return pending;
 }
 
+/*
+ * A round sends what was pending when it began.  By how much the pending memory
+ * shrank meanwhile tells whether they lead to an end.
+ */
+static void count_round(uint64_t pending)
+{
+    int64_t now = now_us(), took = now - policy.round_start;
+    uint64_t bytes = migration_transferred_bytes();
+
+    if (!policy.round_start) {
+        /* The first one begins. */
+    } else if (bytes - policy.round_bytes >= policy.round_pending &&
+               took > 0) {
+        policy.rounds++;
+        policy.shrink_rate =
+            ((int64_t)policy.round_pending - (int64_t)pending) * US_PER_S /
+            took;
+    } else {
+        return;
+    }
+    policy.round_start = now;
+    policy.round_bytes = bytes;
+    policy.round_pending = pending;
+}
+
 static void record(const MigrationState *s, const NfvSituation *situation,
                    const NfvDecision *d)
 {
-    uint32_t features;
-
     QEMU_LOCK_GUARD(&policy.lock);
-    policy.peer = nfv_migration_peer(&features, 0);
-    policy.rounds[policy.decisions++ % ROUNDS_KEPT] = (NfvMigrationRound) {
-        .time = elapsed_us(s),
-        .pending = situation->pending,
-        .bandwidth = situation->bandwidth,
-        .dirty_rate = situation->dirty_rate,
-        .has_predicted_stop = d->stop >= 0,
-        .predicted_stop = MAX(d->stop, 0),
-        .step = d->step,
-        .reason = d->reason,
-    };
+    policy.rounds_kept[policy.decisions++ % ROUNDS_KEPT] =
+        (NfvMigrationRound) {
+            .time = nfv_promise_elapsed(s),
+            .pending = situation->pending,
+            .bandwidth = situation->bandwidth,
+            .dirty_rate = situation->dirty_rate,
+            .has_predicted_stop = d->stop >= 0,
+            .predicted_stop = MAX(d->stop, 0),
+            .step = d->step,
+            .reason = d->reason,
+        };
     trace_nfv_policy_decide(NfvMigrationStep_str(d->step),
                             NfvMigrationReason_str(d->reason),
                             situation->pending, situation->bandwidth,
                             situation->dirty_rate, d->stop);
 }
 
-/* Without one QEMU switches over as well, and then finds what is wrong. */
-static bool return_path_works(MigrationState *s)
-{
-    return s->rp_state.rp_thread_created &&
-           !qemu_file_get_error(s->rp_state.from_dst_file) &&
-           !migrate_has_error(s);
-}
-
 static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
 {
+    const NfvMigrationSettings *settings = nfv_migration_settings();
     NfvSituation situation = {
-        .limit = limit_us(),
-        .left = left_us(s),
+        .limit = nfv_promise_limit(),
+        .left = nfv_promise_left(s),
         .device_time = nfv_decide_device_time(current_machine->smp.cpus),
         .pending = pending,
         .bandwidth = bandwidth(),
         .dirty_rate = policy.dirty_rate,
-        .can_drain = return_path_works(s),
+        .sent = migration_transferred_bytes(),
+        .shortened = policy.shortened,
+        .rounds = policy.rounds,
+        .shrink_rate = policy.shrink_rate,
+        .sync_interval = sync_interval(),
+        .may_postcopy = settings->postcopy && !nfv_postcopy_obstacle() &&
+                        settings->on_deadline == NFV_ON_DEADLINE_POSTCOPY,
+        .can_drain = nfv_drain_possible(s),
         /* At its end a round is flushed through the multifd channels. */
         .flushed = !migrate_multifd() || policy.round_ended,
         .drained = policy.drained,
         .may_switch = may_switch,
-        .extra = policy.extra,
     };
     NfvDecision d = nfv_decide(&situation);
 
     policy.drained = false;
-    policy.extra += d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER;
+    policy.shortened += d.costs;
     record(s, &situation, &d);
     return d;
-}
-
-/* The drain */
-
-static void start_drain(MigrationState *s)
-{
-    while (!qemu_sem_timedwait(&policy.pong, 0)) {
-        /* An answer that came too late for the one before. */
-    }
-    policy.drain_start = now_us();
-    qemu_savevm_send_ping(s->to_dst_file, DRAIN | ++policy.drain);
-}
-
-bool nfv_policy_pong(uint32_t pong)
-{
-    if ((pong & DRAIN_MASK) != DRAIN) {
-        return false;
-    }
-    qatomic_set(&policy.ponged, pong & ~DRAIN_MASK);
-    qemu_sem_post(&policy.pong);
-    return true;
-}
-
-/* False: not yet; the caller looks at errors and comes again. */
-static bool finish_drain(MigrationState *s)
-{
-    if (!return_path_works(s)) {
-        policy.drain_start = 0;
-        return true; /* there will be no answer */
-    }
-    if (qemu_sem_timedwait(&policy.pong, 10) ||
-        qatomic_read(&policy.ponged) != policy.drain) {
-        return false;
-    }
-    WITH_QEMU_LOCK_GUARD(&policy.lock)
-    {
-        policy.drain_time = now_us() - policy.drain_start;
-    }
-    trace_nfv_policy_drained(policy.drain_time);
-    policy.drain_start = 0;
-    policy.drained = true;
-    return true;
 }
 
 /* One step */
@@ -295,39 +247,62 @@ static bool applies(const MigrationState *s)
     return nfv_migration_settings()->policy &&
            s->state == MIGRATION_STATUS_ACTIVE &&
            migrate_mode() == MIG_MODE_NORMAL && !migrate_colo() &&
-           !qatomic_read(&s->start_postcopy) && !migrate_mapped_ram();
+           !migrate_mapped_ram();
 }
 
-NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
+static NfvPolicyStep take(MigrationState *s, NfvDecision d)
 {
-    uint64_t pending;
-
-    if (!applies(s)) {
+    switch (d.step) {
+    case NFV_MIGRATION_STEP_SWITCH:
+        nfv_promise_predicted(d.stop);
         nfv_heat_release();
-        return NFV_POLICY_STOCK;
-    }
-    measure_bandwidth();
-    if (policy.drain_start && !finish_drain(s)) {
+        return NFV_POLICY_COMPLETE;
+    case NFV_MIGRATION_STEP_POSTCOPY:
+        nfv_promise_predicted(d.stop);
+        qatomic_set(&s->start_postcopy, true);
         return NFV_POLICY_RESUME;
-    }
-    pending = pending_estimate();
-    if (policy.drained || wants_sync(pending)) {
-        NfvDecision d;
-
-        pending = synchronise(pending);
-        nfv_heat_synced();
-        d = decide(s, pending, may_switch);
-        if (d.step == NFV_MIGRATION_STEP_SWITCH) {
-            nfv_heat_release();
-            return NFV_POLICY_COMPLETE;
-        }
-        if (d.step == NFV_MIGRATION_STEP_DRAIN) {
-            start_drain(s);
-            return NFV_POLICY_RESUME;
-        }
+    case NFV_MIGRATION_STEP_DRAIN:
+        nfv_drain_start(s);
+        return NFV_POLICY_RESUME;
+    case NFV_MIGRATION_STEP_SEND:
+    default:
         if (d.reason == NFV_MIGRATION_REASON_DESTINATION_NOT_READY) {
             g_usleep(NOT_READY_US);
         }
+        return NFV_POLICY_STOCK; /* and go on */
+    }
+}
+
+/* Synchronise where it is time to, and do what is decided then. */
+static NfvPolicyStep look(MigrationState *s, bool may_switch)
+{
+    uint64_t pending = pending_estimate();
+
+    if (!policy.drained && !wants_sync(pending)) {
+        return NFV_POLICY_STOCK;
+    }
+    pending = synchronise(pending);
+    nfv_heat_synced();
+    count_round(pending);
+    return take(s, decide(s, pending, may_switch));
+}
+
+static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
+{
+    NfvPolicyStep step;
+
+    measure_bandwidth();
+    if (nfv_drain_is_running()) {
+        NfvDrain drain = nfv_drain_wait(s);
+
+        if (drain == NFV_DRAIN_PENDING) {
+            return NFV_POLICY_RESUME;
+        }
+        policy.drained = drain == NFV_DRAIN_DONE;
+    }
+    step = look(s, may_switch);
+    if (step != NFV_POLICY_STOCK) {
+        return step;
     }
     policy.round_ended = qemu_savevm_state_iterate(s->to_dst_file, false) > 0;
     if (policy.round_ended) {
@@ -336,80 +311,46 @@ NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
     return NFV_POLICY_RESUME;
 }
 
-/* The deadline: in the main thread, because a send may hang. */
-static void deadline_reached(void *opaque)
+NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
 {
-    MigrationState *s = migrate_get_current();
-    NfvOnDeadline action = nfv_migration_settings()->on_deadline;
-
-    if (!migration_is_running() || s->state == MIGRATION_STATUS_CANCELLING) {
-        return; /* it ends anyway */
+    if (s->state == MIGRATION_STATUS_POSTCOPY_ACTIVE) {
+        return nfv_postcopy_step(s);
     }
-    trace_nfv_policy_deadline(NfvOnDeadline_str(action));
-    WITH_QEMU_LOCK_GUARD(&policy.lock)
-    {
-        policy.deadline_passed = true;
+    if (nfv_postcopy_is_wanted(s)) {
+        return nfv_postcopy_switch(s, may_switch);
     }
-    if (s->state == MIGRATION_STATUS_DEVICE) {
-        return; /* the destination may run the guest at any moment */
+    if (!applies(s)) {
+        nfv_heat_release();
+        return NFV_POLICY_STOCK;
     }
-    if (action == NFV_ON_DEADLINE_CANCEL) {
-        Error *err = NULL;
-
-        error_setg(&err,
-                   "the migration has not ended by its deadline of %" PRIu64
-                   " ms, and on-deadline=cancel",
-                   nfv_migration_settings()->deadline);
-        migrate_set_error(s, err);
-        error_free(err);
-        migration_cancel();
-    } else if (action == NFV_ON_DEADLINE_POSTCOPY && migrate_postcopy_ram()) {
-        qatomic_set(&s->start_postcopy, true);
-    }
+    return precopy_step(s, may_switch);
 }
 
 /* Main thread with the BQL: the migration's channel is there. */
-static void reset(MigMode mode)
+static void reset(void)
 {
-    const MigrationState *s = migrate_get_current();
-    uint64_t deadline = nfv_migration_settings()->deadline;
-
     policy.last_sync = now_us();
     policy.sync_cost = 0;
     policy.window_start = 0;
     policy.window_count = 0;
     policy.best = 0;
     policy.dirty_rate = 0;
-    policy.extra = 0;
-    policy.round_ended = false;
-    policy.drain_start = 0;
+    policy.shortened = 0;
     policy.drained = false;
-    WITH_QEMU_LOCK_GUARD(&policy.lock)
-    {
-        policy.peer = NFV_PEER_UNKNOWN;
-        policy.decisions = 0;
-        policy.drain_time = -1;
-        policy.deadline_passed = false;
-    }
-    if (!policy.timer) { /* the clocks came after migration_init() */
-        policy.timer =
-            timer_new_ms(QEMU_CLOCK_REALTIME, deadline_reached, NULL);
-    }
-    timer_del(policy.timer);
-    if (nfv_migration_settings()->policy && deadline &&
-        mode == MIG_MODE_NORMAL) {
-        timer_mod(policy.timer, s->start_time + deadline);
-    }
+    policy.round_ended = false;
+    policy.rounds = 0;
+    policy.round_start = 0;
+    policy.shrink_rate = 0;
+    nfv_drain_reset();
+    QEMU_LOCK_GUARD(&policy.lock);
+    policy.decisions = 0;
 }
 
-/* After PRECOPY_DONE the guest runs on the destination, or may: in time. */
 static int policy_notify(NotifierWithReturn *notifier, MigrationEvent *e,
                          Error **errp)
 {
     if (e->type == MIG_EVENT_PRECOPY_SETUP) {
-        reset(migrate_mode());
-    } else if (policy.timer) {
-        timer_del(policy.timer);
+        reset();
     }
     return 0;
 }
@@ -419,8 +360,6 @@ static void policy_register(void)
     static NotifierWithReturn notifiers[MIG_MODE__MAX];
 
     qemu_mutex_init(&policy.lock);
-    qemu_sem_init(&policy.pong, 0);
-    policy.drain_time = -1;
     for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
         migration_add_notifier_mode(&notifiers[mode], policy_notify, mode);
     }
@@ -429,37 +368,19 @@ migration_init(policy_register);
 
 /* Report */
 
-static NfvMigrationRoundList *list_rounds(void)
+NfvMigrationRoundList *nfv_policy_rounds(uint64_t *decisions)
 {
     NfvMigrationRoundList *head = NULL, **tail = &head;
-    uint64_t first = policy.decisions - MIN(policy.decisions, ROUNDS_KEPT);
+    uint64_t first;
 
+    QEMU_LOCK_GUARD(&policy.lock);
+    *decisions = policy.decisions;
+    first = policy.decisions - MIN(policy.decisions, ROUNDS_KEPT);
     for (uint64_t i = first; i < policy.decisions; i++) {
         NfvMigrationRound *r = g_new(NfvMigrationRound, 1);
 
-        *r = policy.rounds[i % ROUNDS_KEPT];
+        *r = policy.rounds_kept[i % ROUNDS_KEPT];
         QAPI_LIST_APPEND(tail, r);
     }
     return head;
-}
-
-NfvMigrationInfo *qmp_query_nfv_migration(Error **errp)
-{
-    NfvMigrationInfo *info = g_new0(NfvMigrationInfo, 1);
-
-    info->holes = nfv_popmap_holes(&info->holes_left_out);
-    info->deferred = nfv_heat_deferred();
-    info->limit = limit_us();
-    info->deadline = nfv_migration_settings()->deadline;
-    info->on_deadline = nfv_migration_settings()->on_deadline;
-    QEMU_LOCK_GUARD(&policy.lock);
-    info->peer = policy.peer == NFV_PEER_NFV   ? NFV_MIGRATION_PEER_NFV :
-                 policy.peer == NFV_PEER_STOCK ? NFV_MIGRATION_PEER_STOCK :
-                                                 NFV_MIGRATION_PEER_UNKNOWN;
-    info->deadline_passed = policy.deadline_passed;
-    info->has_drain_time = policy.drain_time >= 0;
-    info->drain_time = MAX(policy.drain_time, 0);
-    info->decisions = policy.decisions;
-    info->rounds = list_rounds();
-    return info;
 }

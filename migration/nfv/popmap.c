@@ -28,7 +28,7 @@
 #include "heat.h"
 #include "holelist.h"
 #include "holes.h"
-#include "policy.h"
+#include "report.h"
 #include "stream.h"
 #include "trace.h"
 #include "zeroes.h"
@@ -502,7 +502,7 @@ static bool load_list(const uint8_t *payload, uint32_t length, Error **errp)
     if (!nfv_holelist_parse(payload, length, check_run, NULL, errp)) {
         return false;
     }
-    if (migration_incoming_postcopy_advised()) {
+    if (migrate_postcopy_ram()) {
         load.map = map_new();
     }
     nfv_holelist_parse(payload, length, apply_run, &load, &error_abort);
@@ -519,9 +519,9 @@ void nfv_popmap_load_setup(void)
     loaded = false;
     loads++;
     map_publish(&destination, NULL);
-    /* Post-copy begins with memory that was discarded. */
+    /* If post-copy was announced, all memory was discarded. */
     if (!nfv_migration_settings()->popmap || !migrate_multifd() ||
-        migrate_postcopy_ram()) {
+        migration_incoming_postcopy_advised()) {
         return;
     }
     RCU_READ_LOCK_GUARD();
@@ -533,6 +533,15 @@ void nfv_popmap_load_setup(void)
 bool nfv_popmap_is_absent(RAMBlock *rb, ram_addr_t offset)
 {
     return map_test(&destination, rb, offset);
+}
+
+int nfv_popmap_place(RAMBlock *rb, ram_addr_t offset)
+{
+    /* By its address here: the fault may be another process's. */
+    return ramblock_recv_bitmap_test_byte_offset(rb, offset) ?
+               0 :
+               postcopy_place_page_zero(migration_incoming_get_current(),
+                                        rb->host + offset, rb);
 }
 
 void nfv_popmap_discard(RAMBlock *rb, ram_addr_t start, uint64_t length)

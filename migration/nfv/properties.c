@@ -22,6 +22,7 @@ typedef struct Setting {
     size_t offset; /* in NfvMigrationSettings */
     bool (*visit)(Visitor *v, const char *name, void *value, Error **errp);
     uint32_t feature; /* that it stands for while it is on, or 0 */
+    bool contract;    /* may change while a migration runs */
 } Setting;
 
 static bool visit_switch(Visitor *v, const char *name, void *value,
@@ -106,13 +107,27 @@ static const Setting table[] = {
     SWITCH("vcpu-sync", vcpu_sync, 0,
            "With KVM, get and put the state of all vCPUs in parallel "
            "(default: off)"),
+    SWITCH("postcopy", postcopy, NFV_FEATURE_POSTCOPY,
+           "Allow multifd before post-copy, announce post-copy to the "
+           "destination when it begins, and measure its stalls (default: off)"),
+    SWITCH("early-discard", early_discard, 0,
+           "Discard at the destination before the stop what post-copy will "
+           "fetch; needs postcopy (default: off)"),
+    SWITCH("hot-push", hot_push, 0,
+           "In post-copy, send first what the guest will need first; needs "
+           "postcopy and heat (default: off)"),
+    SWITCH("prefetch", prefetch, 0,
+           "In post-copy, ask for the pages behind one that a sequence of "
+           "accesses waits for (default: off)"),
     { .name = "max-downtime",
+      .contract = true,
       .type = "uint64",
       .description = "Milliseconds that the guest may stand still, or 0: "
                      "downtime-limit alone counts (default: 0)",
       .offset = offsetof(NfvMigrationSettings, max_downtime),
       .visit = visit_ms },
     { .name = "deadline",
+      .contract = true,
       .type = "uint64",
       .description = "Milliseconds from the start of a migration until the "
                      "guest runs on the destination, or 0 for none (default: "
@@ -120,6 +135,7 @@ static const Setting table[] = {
       .offset = offsetof(NfvMigrationSettings, deadline),
       .visit = visit_ms },
     { .name = "on-deadline",
+      .contract = true,
       .type = "NfvOnDeadline",
       .description = "What to do at the deadline: continue, postcopy (if that "
                      "capability is on), cancel (default: continue)",
@@ -149,10 +165,13 @@ static bool get(const Setting *s, Visitor *v, const char *name,
 }
 
 /* The migration objects exist. */
-static bool check_idle(const char *name, Error **errp)
+static bool check_may_change(const Setting *s, const char *name, Error **errp)
 {
     MigrationStatus incoming = migration_incoming_get_current()->state;
 
+    if (s->contract) {
+        return true;
+    }
     if (migration_is_running() || (incoming != MIGRATION_STATUS_NONE &&
                                    incoming != MIGRATION_STATUS_SETUP &&
                                    incoming != MIGRATION_STATUS_COMPLETED &&
@@ -164,6 +183,15 @@ static bool check_idle(const char *name, Error **errp)
         return false;
     }
     return true;
+}
+
+static void put(const NfvMigrationSettings *next, const char *name)
+{
+    nfv_migration_settings_set(next);
+    trace_nfv_migration_set(name);
+    if (phase_check(PHASE_MACHINE_READY)) {
+        nfv_promise_changed();
+    }
 }
 
 /* The migration object */
@@ -185,12 +213,12 @@ static void object_set_setting(Object *obj, Visitor *v, const char *name,
     }
     if (phase_check(PHASE_MACHINE_INITIALIZED)) {
         /* Introspection makes other objects, with -global's values in them. */
-        if (obj != OBJECT(migrate_get_current()) || !check_idle(name, errp)) {
+        if (obj != OBJECT(migrate_get_current()) ||
+            !check_may_change(s, name, errp)) {
             return;
         }
     }
-    nfv_migration_settings_set(&next);
-    trace_nfv_migration_set(name);
+    put(&next, name);
 }
 
 void nfv_migration_class_init(ObjectClass *oc)
@@ -214,9 +242,8 @@ static void machine_set_setting(Object *obj, Visitor *v, const char *name,
         return;
     }
     if (phase_check(PHASE_LATE_BACKENDS_CREATED)) {
-        if (check_idle(name, errp)) {
-            nfv_migration_settings_set(&next);
-            trace_nfv_migration_set(name);
+        if (check_may_change(s, name, errp)) {
+            put(&next, name);
         }
     } else {
         /* The object is made later: above compat_props, below -global. */

@@ -10,7 +10,6 @@
 
 #define MS 1000
 #define S (1000 * MS)
-#define EXTRA_MAX 4
 #define NONE INT64_MAX
 
 /* Single situations */
@@ -20,6 +19,11 @@
     .limit = 10 * MS, .left = NONE, .device_time = 3100, .pending = 4 * KiB, \
     .bandwidth = GiB, .can_drain = true, .flushed = true, .drained = true,   \
     .may_switch = true
+
+/* One that does not fit, where post-copy may be the way out. */
+#define POSTCOPY                                                          \
+    .pending = GiB, .may_postcopy = true, .rounds = 2,                    \
+    .shrink_rate = GiB / 2, .sync_interval = 100 * MS, .drained = false
 
 typedef struct Case {
     const char *name;
@@ -69,11 +73,11 @@ static const Case cases[] = {
       NFV_MIGRATION_REASON_BANDWIDTH_UNKNOWN },
     /* 6.9 ms are left for memory, just so and one byte more. */
     { "just-fits",
-      { FITS, .pending = 6900, .bandwidth = 1000000, .extra = EXTRA_MAX },
+      { FITS, .pending = 6900, .bandwidth = 1000000, .dirty_rate = GiB },
       NFV_MIGRATION_STEP_SWITCH,
       NFV_MIGRATION_REASON_STOP_FITS },
     { "just-too-long",
-      { FITS, .pending = 6901, .bandwidth = 1000000, .extra = EXTRA_MAX },
+      { FITS, .pending = 6901, .bandwidth = 1000000, .dirty_rate = GiB },
       NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_STOP_TOO_LONG },
     { "too-long-drained",
@@ -118,12 +122,25 @@ static const Case cases[] = {
       { FITS, .pending = 501, .bandwidth = 1000000 },
       NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
-    { "last-extra",
-      { FITS, .pending = 2000, .bandwidth = 1000000, .extra = EXTRA_MAX - 1 },
+    /* Half of 2 MiB is sent again, in 2 ms each. */
+    { "cheap",
+      { FITS, .pending = 2 * MiB, .bandwidth = GiB, .dirty_rate = GiB / 2,
+        .shortened = 3 * MiB },
       NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
-    { "no-more-extra",
-      { FITS, .pending = 2000, .bandwidth = 1000000, .extra = EXTRA_MAX },
+    { "spent",
+      { FITS, .pending = 2 * MiB, .bandwidth = GiB, .dirty_rate = GiB / 2,
+        .shortened = 3 * MiB + KiB },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "share-of-much",
+      { FITS, .pending = 2 * MiB, .bandwidth = GiB, .dirty_rate = GiB / 2,
+        .shortened = 15 * MiB, .sent = GiB },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
+    { "share-of-much-spent",
+      { FITS, .pending = 2 * MiB, .bandwidth = GiB, .dirty_rate = GiB / 2,
+        .shortened = 15 * MiB + KiB, .sent = GiB },
       NFV_MIGRATION_STEP_SWITCH,
       NFV_MIGRATION_REASON_STOP_FITS },
     { "time-for-extra",
@@ -143,6 +160,48 @@ static const Case cases[] = {
       { FITS, .pending = GiB, .left = -5 * S },
       NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_STOP_TOO_LONG },
+
+    /* 1 GiB is left, 1 s of the link, of which half a GiB goes in a second. */
+    { "ends-in-time",
+      { FITS, POSTCOPY, .left = 3 * S },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "ends-too-late",
+      { FITS, POSTCOPY, .left = 2 * S },
+      NFV_MIGRATION_STEP_POSTCOPY,
+      NFV_MIGRATION_REASON_NO_CONVERGENCE },
+    { "grows",
+      { FITS, POSTCOPY, .left = 3600 * (int64_t)S, .shrink_rate = -1 },
+      NFV_MIGRATION_STEP_POSTCOPY,
+      NFV_MIGRATION_REASON_NO_CONVERGENCE },
+    { "not-known-yet",
+      { FITS, POSTCOPY, .left = 2 * S, .rounds = 1 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "last-moment",
+      { FITS, POSTCOPY, .left = 203 * MS, .rounds = 0 },
+      NFV_MIGRATION_STEP_POSTCOPY,
+      NFV_MIGRATION_REASON_DEADLINE_NEAR },
+    { "moment-before",
+      { FITS, POSTCOPY, .left = 204 * MS, .rounds = 0 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "no-postcopy",
+      { FITS, POSTCOPY, .left = MS, .may_postcopy = false },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "no-deadline",
+      { FITS, POSTCOPY, .left = NONE, .shrink_rate = -1 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_STOP_TOO_LONG },
+    { "fits-at-the-deadline",
+      { FITS, .may_postcopy = true, .left = MS },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "postcopy-not-ready",
+      { FITS, POSTCOPY, .left = MS, .may_switch = false },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_DESTINATION_NOT_READY },
 };
 
 static void test_case(const void *opaque)
@@ -198,7 +257,12 @@ static void test_any(void)
             .flushed = g_rand_boolean(rand),
             .drained = g_rand_boolean(rand),
             .may_switch = g_rand_int_range(rand, 0, 10),
-            .extra = g_rand_int_range(rand, 0, EXTRA_MAX + 1),
+            .sent = 1ull << g_rand_int_range(rand, 0, 45),
+            .shortened = 1ull << g_rand_int_range(rand, 0, 45),
+            .rounds = g_rand_int_range(rand, 0, 4),
+            .shrink_rate = g_rand_int_range(rand, -S, S),
+            .sync_interval = 100 * MS,
+            .may_postcopy = g_rand_boolean(rand),
         };
         NfvDecision d = nfv_decide(&s);
         double memory = s.pending * (double)S / s.bandwidth;
@@ -211,8 +275,11 @@ static void test_any(void)
         } else if (d.step == NFV_MIGRATION_STEP_DRAIN) {
             g_assert(s.can_drain && s.flushed && !s.drained);
         }
-        if (d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER) {
-            g_assert_cmpuint(s.extra, <, EXTRA_MAX);
+        g_assert_cmpint(d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER, ==,
+                        d.costs > 0);
+        g_assert_cmpuint(d.costs, <=, MAX(s.sent / 64, 4 * MiB));
+        if (d.step == NFV_MIGRATION_STEP_POSTCOPY) {
+            g_assert(s.may_postcopy && s.may_switch && s.left != NONE);
         }
     }
     g_rand_free(rand);
@@ -237,6 +304,7 @@ typedef struct Trace {
     int64_t rtt, limit, deadline, ready; /* us; when it may switch */
     uint64_t buffered;                   /* bytes that the link holds */
     bool one_way;
+    bool postcopy;   /* at the deadline, if it must be */
     int64_t ends_by; /* 0: never */
 } Trace;
 
@@ -344,6 +412,32 @@ static const Trace traces[] = {
       LIMIT,
       .deadline = 2 * S,
       .ends_by = 20 * S },
+    { "postcopy-not-needed",
+      GiB,
+      512 * MiB,
+      { { 0, LINK / 3, LINK } },
+      200,
+      LIMIT,
+      .deadline = 5 * S,
+      .ends_by = 5 * S },
+    { "postcopy",
+      GiB,
+      512 * MiB,
+      { { 0, 2 * LINK, LINK } },
+      200,
+      LIMIT,
+      .deadline = 5 * S,
+      .postcopy = true,
+      .ends_by = 4 * S },
+    { "postcopy-at-last",
+      8 * GiB,
+      512 * MiB,
+      { { 0, LINK / 3, LINK } },
+      200,
+      LIMIT,
+      .deadline = 2 * S,
+      .postcopy = true,
+      .ends_by = 2 * S },
     { "late-destination",
       GiB,
       64 * MiB,
@@ -376,7 +470,11 @@ typedef struct Simulation {
     double in_link, sent; /* under way; while there was something to send */
     double busy;          /* us of that */
     double dirty_rate;
-    unsigned extra;
+    double all_sent, shortened;
+    unsigned rounds;
+    double round_pending, round_sent;
+    int64_t round_start;
+    double shrink_rate;
     bool drained;
 } Simulation;
 
@@ -405,6 +503,7 @@ static void tick(Simulation *sim, bool send)
     sim->unseen =
         MIN(sim->unseen + (double)c->dirty * TICK / S, sim->trace->hot);
     sim->pending -= sends;
+    sim->all_sent += sends;
     sim->in_link = MAX(sim->in_link + sends - capacity, 0);
     if (send) {
         /* What was measured long ago counts for little. */
@@ -428,12 +527,35 @@ static void synchronise(Simulation *sim)
     sim->last_sync = sim->now;
 }
 
+/* As policy.c does. */
+static void count_round(Simulation *sim)
+{
+    if (sim->round_start) {
+        if (sim->all_sent - sim->round_sent < sim->round_pending) {
+            return;
+        }
+        sim->rounds++;
+        sim->shrink_rate = (sim->round_pending - sim->pending) * S /
+                           (sim->now - sim->round_start);
+    }
+    sim->round_start = sim->now;
+    sim->round_sent = sim->all_sent;
+    sim->round_pending = sim->pending;
+}
+
 static NfvDecision decide(Simulation *sim, NfvSituation *s)
 {
     const Trace *t = sim->trace;
     NfvDecision d;
 
+    count_round(sim);
     *s = (NfvSituation) {
+        .sent = sim->all_sent,
+        .shortened = sim->shortened,
+        .rounds = sim->rounds,
+        .shrink_rate = sim->shrink_rate,
+        .sync_interval = SYNC_INTERVAL,
+        .may_postcopy = t->postcopy,
         .limit = t->limit,
         .left = t->deadline ? t->deadline - sim->now : NONE,
         .device_time = nfv_decide_device_time(1),
@@ -444,11 +566,10 @@ static NfvDecision decide(Simulation *sim, NfvSituation *s)
         .flushed = true,
         .drained = sim->drained,
         .may_switch = sim->now >= t->ready,
-        .extra = sim->extra,
     };
     d = nfv_decide(s);
     sim->drained = false;
-    sim->extra += d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER;
+    sim->shortened += d.costs;
     return d;
 }
 
@@ -467,15 +588,17 @@ static void check_switch(const Simulation *sim, const NfvSituation *s)
     int64_t budget = MAX(s->limit - s->device_time, s->limit / 4);
     double memory = (sim->pending + sim->in_link) * S / change(sim)->link;
 
-    g_test_message("%s: switched at %" PRId64 " ms, %.0f us of memory, %u "
-                   "extra rounds",
-                   sim->trace->name, sim->now / MS, memory, s->extra);
+    g_test_message("%s: switched at %" PRId64 " ms, %.0f us of memory, %.0f "
+                   "KiB to shorten it",
+                   sim->trace->name, sim->now / MS, memory,
+                   sim->shortened / KiB);
+    g_assert_false(sim->trace->postcopy);
     g_assert_cmpfloat(s->pending * (double)S / s->bandwidth, <, budget + 1);
     if (!sim->trace->one_way) {
         g_assert(s->drained);
         g_assert_cmpfloat(sim->in_link, ==, 0);
     }
-    g_assert_cmpuint(s->extra, <=, EXTRA_MAX);
+    g_assert_cmpfloat(sim->shortened, <=, MAX(sim->all_sent / 64, 4 * MiB));
     g_assert_cmpint(sim->now, >=, sim->trace->ready);
     g_assert_cmpint(sim->trace->ends_by, >, 0);
     g_assert_cmpint(sim->now, <=, sim->trace->ends_by);
@@ -502,6 +625,11 @@ static void test_trace(const void *opaque)
             if (d.step == NFV_MIGRATION_STEP_DRAIN) {
                 drain(&sim);
                 continue;
+            }
+            if (d.step == NFV_MIGRATION_STEP_POSTCOPY) {
+                g_assert(t->postcopy);
+                g_assert_cmpint(sim.now, <=, t->ends_by);
+                return;
             }
         }
         tick(&sim, true);

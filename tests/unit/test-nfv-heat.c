@@ -56,7 +56,8 @@ static unsigned long next(const Fixture *f, unsigned level, unsigned long from,
 {
     unsigned long page = find_next_bit(f->dirty, size, from);
 
-    return nfv_order_next(&f->order, level, f->dirty, page, size);
+    return nfv_order_next(&f->order, level, NFV_ORDER_COLD, f->dirty, page,
+                          size);
 }
 
 /* Send all that this level allows; it must be these, which end with -1. */
@@ -195,10 +196,10 @@ static void test_grown(Fixture *f, gconstpointer unused)
     nfv_order_init(&small, 64);
     nfv_order_note(&small, 0, ~0ul, true);
     bitmap_set(f->dirty, 0, PAGES);
-    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, f->dirty, 0,
-                                    PAGES), ==, 64);
-    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, f->dirty, 100,
-                                    PAGES), ==, 100);
+    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_COLD,
+                                    f->dirty, 0, PAGES), ==, 64);
+    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_COLD,
+                                    f->dirty, 100, PAGES), ==, 100);
     nfv_order_destroy(&small);
 }
 
@@ -239,6 +240,32 @@ static void test_descend(Fixture *f, gconstpointer unused)
     g_assert_cmpuint(nfv_order_descend(counts, 99), ==, 20);
     counts[NFV_ORDER_COLD] = 0;
     g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_LEVELS), ==, 99);
+}
+
+/* In post-copy the other way round: what is needed first goes first. */
+static void test_ascend(Fixture *f, gconstpointer unused)
+{
+    uint64_t counts[NFV_ORDER_LEVELS] = {};
+
+    g_assert_cmpuint(nfv_order_ascend(counts, -1), ==, NFV_ORDER_COLD);
+    counts[NFV_ORDER_COLD] = 100000;
+    counts[100] = 3;
+    counts[20] = 1000;
+    counts[1] = 10;
+    counts[0] = 100;
+    g_assert_cmpuint(nfv_order_ascend(counts, -1), ==, 0);
+    g_assert_cmpuint(nfv_order_ascend(counts, 0), ==, 20);
+    g_assert_cmpuint(nfv_order_ascend(counts, 20), ==, NFV_ORDER_COLD);
+
+    bitmap_set(f->dirty, 0, 8);
+    SYNC(f, 3, 4);
+    SYNC(f, 4);
+    g_assert_cmpuint(nfv_order_next(&f->order, 0, 1, f->dirty, 0, PAGES), ==,
+                     3);
+    g_assert_cmpuint(nfv_order_next(&f->order, 1, 1, f->dirty, 0, PAGES), ==,
+                     4);
+    g_assert_cmpuint(nfv_order_next(&f->order, 0, NFV_ORDER_COLD, f->dirty, 0,
+                                    PAGES), ==, 0);
 }
 
 static void test_count(Fixture *f, gconstpointer unused)
@@ -389,6 +416,7 @@ int main(int argc, char **argv)
     add("/nfv/heat/grown", test_grown);
     add("/nfv/heat/some", test_some);
     add("/nfv/heat/descend", test_descend);
+    add("/nfv/heat/ascend", test_ascend);
     add("/nfv/heat/count", test_count);
     add("/nfv/heat/nothing-lost", test_nothing_lost);
     add("/nfv/heat/saves", test_saves);

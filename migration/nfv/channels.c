@@ -1,0 +1,35 @@
+/*
+ * Channels: which of them have come in, with multifd and post-copy
+ *
+ * The main channel and multifd's come first, in any order.  The preempt channel
+ * comes when post-copy begins, and tells by nothing but that what it is; after a
+ * broken link the main channel comes once more, and then a new one of it.
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "migration/migration.h"
+#include "migration/multifd.h"
+#include "migration/nfv.h"
+#include "migration/options.h"
+
+bool nfv_channels_are_complete(void)
+{
+    return migrate_multifd() && migrate_postcopy_preempt() &&
+           multifd_recv_all_channels_created();
+}
+
+bool nfv_channels_may_start(bool main_channel)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    return mis->from_src_file && multifd_recv_all_channels_created() &&
+           (main_channel || !mis->postcopy_qemufile_dst);
+}
+
+bool nfv_channels_lack_preempt(void)
+{
+    return migrate_multifd() && migrate_postcopy_preempt() &&
+           !migration_incoming_get_current()->postcopy_qemufile_dst;
+}

@@ -1,0 +1,101 @@
+/*
+ * Drain: proof that the destination has read all that was sent
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/module.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+#include "migration/migration.h"
+#include "migration/qemu-file.h"
+#include "migration/savevm.h"
+#include "drain.h"
+#include "trace.h"
+
+/* A PING of ours; the low bits count them. */
+#define PING 0x6e666400u
+#define PING_MASK 0xffffff00u
+
+static struct {
+    /* Migration thread. */
+    uint8_t number; /* of the last PING */
+    int64_t start;  /* us; 0: none is under way */
+
+    /* Return path thread posts it. */
+    QemuSemaphore pong;
+    uint8_t ponged;
+
+    int64_t time; /* us, atomic */
+} drain = { .time = -1 };
+
+static int64_t now_us(void)
+{
+    return qemu_clock_get_ns(QEMU_CLOCK_REALTIME) / 1000;
+}
+
+void nfv_drain_reset(void)
+{
+    drain.start = 0;
+    qatomic_set(&drain.time, -1);
+}
+
+bool nfv_drain_possible(MigrationState *s)
+{
+    return s->rp_state.rp_thread_created && s->rp_state.from_dst_file &&
+           !qemu_file_get_error(s->rp_state.from_dst_file) &&
+           !migrate_has_error(s);
+}
+
+void nfv_drain_start(MigrationState *s)
+{
+    while (!qemu_sem_timedwait(&drain.pong, 0)) {
+        /* An answer that came too late for the one before. */
+    }
+    drain.start = now_us();
+    qemu_savevm_send_ping(s->to_dst_file, PING | ++drain.number);
+}
+
+bool nfv_drain_is_running(void)
+{
+    return drain.start;
+}
+
+NfvDrain nfv_drain_wait(MigrationState *s)
+{
+    if (!nfv_drain_possible(s)) {
+        drain.start = 0;
+        return NFV_DRAIN_NO_ANSWER;
+    }
+    if (qemu_sem_timedwait(&drain.pong, 10) ||
+        qatomic_read(&drain.ponged) != drain.number) {
+        return NFV_DRAIN_PENDING;
+    }
+    qatomic_set(&drain.time, now_us() - drain.start);
+    trace_nfv_drain(drain.time);
+    drain.start = 0;
+    return NFV_DRAIN_DONE;
+}
+
+bool nfv_drain_pong(uint32_t pong)
+{
+    if ((pong & PING_MASK) != PING) {
+        return false;
+    }
+    qatomic_set(&drain.ponged, pong & ~PING_MASK);
+    qemu_sem_post(&drain.pong);
+    return true;
+}
+
+int64_t nfv_drain_time(void)
+{
+    return qatomic_read(&drain.time);
+}
+
+static void drain_register(void)
+{
+    qemu_sem_init(&drain.pong, 0);
+}
+migration_init(drain_register);

@@ -1,0 +1,41 @@
+/*
+ * Drain: proof that the destination has read all that was sent
+ *
+ * A PING is sent behind it, and answered when it was read.  What went through
+ * multifd channels is proven only if they were flushed and synchronised before.
+ *
+ * All in the migration thread, if nothing else is said.
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_NFV_DRAIN_H
+#define MIGRATION_NFV_DRAIN_H
+
+typedef enum NfvDrain {
+    NFV_DRAIN_PENDING,   /* no answer yet: look for errors and come again */
+    NFV_DRAIN_DONE,
+    NFV_DRAIN_NO_ANSWER, /* there will be none: the return path is gone */
+} NfvDrain;
+
+/* A migration begins.  Main thread. */
+void nfv_drain_reset(void);
+
+/* Whether an answer can come back. */
+bool nfv_drain_possible(struct MigrationState *s);
+
+void nfv_drain_start(struct MigrationState *s);
+
+/* Between the start and the first answer other than NFV_DRAIN_PENDING. */
+bool nfv_drain_is_running(void);
+
+/* Waits at most 10 ms. */
+NfvDrain nfv_drain_wait(struct MigrationState *s);
+
+/* True if the PONG answers a PING of the drain's.  Return path thread. */
+bool nfv_drain_pong(uint32_t pong);
+
+/* Microseconds that the last one took, or -1.  Any thread. */
+int64_t nfv_drain_time(void);
+
+#endif

@@ -1,0 +1,417 @@
+/*
+ * Post-copy: when and how the source switches to it
+ *
+ * Stock tells the destination at the beginning that post-copy may follow, for
+ * which that throws away all of its memory, and discards what is dirty while the
+ * guest stands still.  Ours tells it when it is to begin, and discards before
+ * the stop what was dirty then: the destination has the time of a round trip to
+ * do it, and only what became dirty meanwhile is left.
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "qemu/error-report.h"
+#include "qemu/module.h"
+#include "qemu/rcu.h"
+#include "qemu/units.h"
+#include "exec/ramblock.h"
+#include "exec/target_page.h"
+#include "migration/migration.h"
+#include "migration/misc.h"
+#include "migration/nfv.h"
+#include "migration/options.h"
+#include "migration/postcopy-ram.h"
+#include "migration/ram.h"
+#include "migration/savevm.h"
+#include "system/system.h"
+#include "drain.h"
+#include "heat.h"
+#include "postcopy.h"
+#include "ranges.h"
+#include "stall.h"
+#include "trace.h"
+#include "urgent.h"
+
+#define PEER_TIMEOUT_MS 1000
+
+typedef enum Stage {
+    STAGE_NONE,
+    STAGE_FLUSH,   /* the multifd channels */
+    STAGE_DISCARD, /* and tell the destination, if it was not told */
+    STAGE_DRAIN,
+    STAGE_READY,
+    STAGE_ACTIVE, /* the guest runs at the destination */
+} Stage;
+
+/* What the destination was told to discard before the stop. */
+typedef struct Discarded {
+    const RAMBlock *rb; /* to compare with */
+    unsigned long *pages;
+} Discarded;
+
+static struct {
+    bool late;      /* the destination is told when post-copy begins */
+    bool telling;   /* it is told now */
+    bool flush;     /* atomic: at the end of the next section of RAM */
+    Stage stage;
+    const char *obstacle;    /* atomic */
+    const char *must_be_asked; /* why it does not begin by itself; atomic */
+    GArray *discarded; /* of Discarded, or NULL */
+} source;
+
+/* Source: what is possible */
+
+/* What the destination said. */
+static const char *find_obstacle(uint32_t features)
+{
+    if (!(features & NFV_FEATURE_POSTCOPY_RAM)) {
+        return "the capability postcopy-ram is off at the destination";
+    }
+    if (!(features & NFV_FEATURE_SAME_PAGES)) {
+        return "the RAM of the destination has other page sizes";
+    }
+    return NULL;
+}
+
+/* Whether the deadline may bring it about. */
+static bool may_come_by_itself(void)
+{
+    const NfvMigrationSettings *settings = nfv_migration_settings();
+
+    return settings->policy && settings->deadline &&
+           settings->on_deadline == NFV_ON_DEADLINE_POSTCOPY;
+}
+
+/* @why: a static string, or NULL. */
+static void set_obstacle(const char **where, const char *why)
+{
+    qatomic_set(where, why);
+    trace_nfv_postcopy_obstacle(why ?: "");
+    if (why && may_come_by_itself()) {
+        warn_report("on-deadline=postcopy: post-copy is not possible, because "
+                    "%s; the migration goes on as with on-deadline=continue",
+                    why);
+    }
+}
+
+static bool has_gib_pages(void)
+{
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        if (rb->page_size >= GiB) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is known at once; the rest follows with the handshake. */
+static void check_at_start(void)
+{
+    set_obstacle(&source.obstacle,
+                 migrate_postcopy_ram() ? NULL :
+                     "the capability postcopy-ram is off");
+    set_obstacle(&source.must_be_asked,
+                 has_gib_pages() ?
+                     "RAM has pages of 1 GiB, each of which would stall the "
+                     "guest for its whole transfer" : NULL);
+}
+
+bool nfv_postcopy_defers_advise(void)
+{
+    uint32_t features = 0;
+
+    if (source.telling || !nfv_migration_settings()->postcopy ||
+        !migrate_postcopy_ram() || migrate_dirty_bitmaps() ||
+        nfv_migration_peer(&features, PEER_TIMEOUT_MS) != NFV_PEER_NFV ||
+        !(features & NFV_FEATURE_POSTCOPY)) {
+        return false; /* as stock: who cannot do it fails early */
+    }
+    qatomic_set(&source.late, true);
+    set_obstacle(&source.obstacle, find_obstacle(features));
+    return true;
+}
+
+bool nfv_postcopy_is_late(void)
+{
+    return qatomic_read(&source.late);
+}
+
+const char *nfv_postcopy_obstacle(void)
+{
+    return qatomic_read(&source.obstacle) ?:
+               qatomic_read(&source.must_be_asked);
+}
+
+bool nfv_postcopy_is_wanted(MigrationState *s)
+{
+    if (!qatomic_read(&s->start_postcopy) ||
+        !nfv_migration_settings()->postcopy || !migrate_postcopy_ram()) {
+        return false;
+    }
+    if (source.obstacle) {
+        warn_report_once("post-copy is not possible: %s; the migration goes on "
+                         "without", source.obstacle);
+        return false;
+    }
+    return true;
+}
+
+/* Source: discards before the stop */
+
+static uint64_t close_ranges(RAMBlock *rb)
+{
+    uint64_t pages = rb->used_length >> qemu_target_page_bits();
+    unsigned ratio = rb->page_size >> qemu_target_page_bits();
+    uint64_t set = nfv_ranges_round(rb->bmap, pages, ratio);
+
+    return set + (ratio > 1 ? 0 : nfv_ranges_close(rb->bmap, pages));
+}
+
+static void discard_block(MigrationState *s, RAMBlock *rb)
+{
+    uint64_t pages = rb->used_length >> qemu_target_page_bits();
+    Discarded d = { rb, bitmap_new(pages) };
+
+    ram_add_dirty_pages(rb, close_ranges);
+    bitmap_copy(d.pages, rb->bmap, pages);
+    g_array_append_val(source.discarded, d);
+    postcopy_discard_send_init(s, rb->idstr);
+    for (uint64_t end, first = find_first_bit(d.pages, pages); first < pages;
+         first = find_next_bit(d.pages, pages, end)) {
+        end = find_next_zero_bit(d.pages, pages, first);
+        postcopy_discard_send_range(s, first, end - first);
+    }
+    postcopy_discard_send_finish(s);
+    trace_nfv_postcopy_discard(rb->idstr, bitmap_count_one(d.pages, pages));
+}
+
+static void discard_early(MigrationState *s)
+{
+    uint64_t must, can;
+    RAMBlock *rb;
+
+    qemu_savevm_state_pending_exact(&must, &can);
+    source.discarded = g_array_new(false, false, sizeof(Discarded));
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        discard_block(s, rb);
+    }
+}
+
+static void forget_discarded(void)
+{
+    for (guint i = 0; source.discarded && i < source.discarded->len; i++) {
+        g_free(g_array_index(source.discarded, Discarded, i).pages);
+    }
+    g_clear_pointer(&source.discarded, g_array_unref);
+}
+
+unsigned long *nfv_postcopy_undiscarded(RAMBlock *rb)
+{
+    uint64_t pages = rb->used_length >> qemu_target_page_bits();
+
+    for (guint i = 0; source.discarded && i < source.discarded->len; i++) {
+        const Discarded *d = &g_array_index(source.discarded, Discarded, i);
+
+        if (d->rb == rb) {
+            unsigned long *left = bitmap_new(pages);
+
+            bitmap_andnot(left, rb->bmap, d->pages, pages);
+            return left;
+        }
+    }
+    return NULL;
+}
+
+/* Source: steps */
+
+static bool iterables_fit(MigrationState *s)
+{
+    uint64_t must, can;
+
+    qemu_savevm_state_pending_estimate(&must, &can);
+    return must <= s->threshold_size;
+}
+
+bool nfv_postcopy_wants_flush(void)
+{
+    return qatomic_xchg(&source.flush, false);
+}
+
+static Stage flush_channels(MigrationState *s)
+{
+    if (!migrate_multifd()) {
+        return STAGE_DISCARD;
+    }
+    /*
+     * What is in a channel could overtake the discard of its page, so nothing
+     * is sent between this and the stop.
+     */
+    qatomic_set(&source.flush, true);
+    qemu_savevm_state_iterate(s->to_dst_file, false);
+    return qatomic_read(&source.flush) ? STAGE_FLUSH : STAGE_DISCARD;
+}
+
+static Stage tell_and_discard(MigrationState *s)
+{
+    if (source.late) {
+        source.telling = true;
+        qemu_savevm_send_postcopy_advise(s->to_dst_file);
+        source.telling = false;
+    }
+    if (nfv_migration_settings()->early_discard) {
+        discard_early(s);
+    }
+    if (!nfv_drain_possible(s)) {
+        return STAGE_READY;
+    }
+    nfv_drain_start(s);
+    return STAGE_DRAIN;
+}
+
+NfvPolicyStep nfv_postcopy_switch(MigrationState *s, bool may_switch)
+{
+    switch (source.stage) {
+    case STAGE_NONE:
+        if (!may_switch || !iterables_fit(s)) {
+            qemu_savevm_state_iterate(s->to_dst_file, false);
+            break;
+        }
+        nfv_heat_release();
+        source.stage = STAGE_FLUSH;
+        trace_nfv_postcopy_switch();
+        break;
+    case STAGE_FLUSH:
+        source.stage = flush_channels(s);
+        break;
+    case STAGE_DISCARD:
+        source.stage = tell_and_discard(s);
+        break;
+    case STAGE_DRAIN:
+        if (nfv_drain_wait(s) != NFV_DRAIN_PENDING) {
+            source.stage = STAGE_READY;
+        }
+        break;
+    case STAGE_READY:
+    case STAGE_ACTIVE:
+        return NFV_POLICY_POSTCOPY;
+    }
+    return NFV_POLICY_RESUME;
+}
+
+NfvPolicyStep nfv_postcopy_step(MigrationState *s)
+{
+    uint64_t must, can;
+
+    if (!nfv_migration_settings()->postcopy) {
+        return NFV_POLICY_STOCK;
+    }
+    if (source.stage != STAGE_ACTIVE) {
+        source.stage = STAGE_ACTIVE;
+        nfv_heat_push();
+    }
+    /*
+     * Not before there is nothing left, as stock: the rest would go in one
+     * piece, which a broken link could not interrupt.
+     */
+    qemu_savevm_state_pending_estimate(&must, &can);
+    if (!must && !can) {
+        return NFV_POLICY_COMPLETE;
+    }
+    if (qemu_savevm_state_iterate(s->to_dst_file, true) > 0 &&
+        !nfv_heat_exhausted()) {
+        return NFV_POLICY_COMPLETE;
+    }
+    return NFV_POLICY_RESUME;
+}
+
+bool nfv_postcopy_keeps_log(void)
+{
+    return nfv_migration_settings()->postcopy && migration_in_postcopy();
+}
+
+/* Main thread, before the migration's threads are made. */
+static int source_start(NotifierWithReturn *notifier, MigrationEvent *e,
+                        Error **errp)
+{
+    if (e->type == MIG_EVENT_PRECOPY_SETUP) {
+        qatomic_set(&source.late, false);
+        source.telling = false;
+        qatomic_set(&source.flush, false);
+        source.stage = STAGE_NONE;
+        forget_discarded();
+        nfv_urgent_reset();
+        check_at_start();
+    }
+    return 0;
+}
+
+/* The migration's threads have ended. */
+static int source_end(NotifierWithReturn *notifier, void *data, Error **errp)
+{
+    PrecopyNotifyData *notify = data;
+
+    if (notify->reason == PRECOPY_NOTIFY_CLEANUP) {
+        forget_discarded();
+    }
+    return 0;
+}
+
+/* Destination */
+
+static bool ram_comes_in; /* in pre-copy or post-copy */
+
+void nfv_postcopy_load_setup(void)
+{
+    qatomic_set(&ram_comes_in, true);
+}
+
+bool nfv_postcopy_keeps_ram(void)
+{
+    return nfv_migration_settings()->postcopy && qatomic_read(&ram_comes_in);
+}
+
+bool nfv_postcopy_needs_zeroes(void)
+{
+    return nfv_migration_settings()->postcopy && migrate_postcopy_ram();
+}
+
+static int destination_notify(NotifierWithReturn *notifier, void *data,
+                              Error **errp)
+{
+    struct PostcopyNotifyData *notify = data;
+
+    if (notify->reason == POSTCOPY_NOTIFY_INBOUND_LISTEN) {
+        nfv_stall_start();
+    } else if (notify->reason == POSTCOPY_NOTIFY_INBOUND_END) {
+        nfv_stall_stop();
+    }
+    return 0;
+}
+
+/* The lists of both are emptied after migration_init(). */
+static void postcopy_ready(Notifier *notifier, void *data)
+{
+    static NotifierWithReturn outgoing = { .notify = source_end };
+    static NotifierWithReturn incoming = { .notify = destination_notify };
+
+    precopy_add_notifier(&outgoing);
+    postcopy_add_notifier(&incoming);
+}
+
+static void postcopy_register(void)
+{
+    static NotifierWithReturn notifiers[MIG_MODE__MAX];
+    static Notifier ready = { .notify = postcopy_ready };
+
+    for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
+        migration_add_notifier_mode(&notifiers[mode], source_start, mode);
+    }
+    qemu_add_machine_init_done_notifier(&ready);
+}
+migration_init(postcopy_register);
