@@ -13,7 +13,10 @@ OURS := build:test-nfv-*,qtest-x86_64/nfv-*
 # The migrations that `make bench` measures.
 BENCH_ARGS ?=
 
-.PHONY: all help configured stock tree guest run bench check check-full check-upstream check-patches refresh rebase \
+# The Python that has Debian's packages.
+SPHINX := $(or $(wildcard /usr/bin/python3),python3) -m sphinx -E -W --keep-going -q -d build/docs/doctrees
+
+.PHONY: all help configured stock tree guest run bench docs docs-tools check check-full check-upstream check-patches refresh rebase \
 	install clean distclean
 
 all: configured
@@ -26,6 +29,7 @@ help:
 	@echo 'make bench           measure live migration beside stock QEMU (BENCH_ARGS=, see tools/nfv-bench migrate --help)'
 	@echo 'make check           every test of ours; check-full: also the slow ones'
 	@echo 'make check-upstream  the unit tests and qtests of QEMU itself on our binary'
+	@echo 'make docs            the manual in build/docs/html, and the man pages in build/docs/man'
 	@echo 'make check-patches   lint patches/'
 	@echo 'make stock           build the same QEMU without our patches and files in build-stock/'
 	@echo 'make install         DESTDIR= as usual; runs with the firmware packages of the host'
@@ -60,12 +64,20 @@ run: all guest
 bench: all stock tree guest
 	@$(PYTHON) tools/nfv-bench migrate $(BENCH_ARGS)
 
-check: all tree guest
+docs-tools:
+	@sh scripts/deps.sh docs
+
+docs: docs-tools
+	@mkdir -p build/docs
+	@$(SPHINX) -b html docs build/docs/html
+	@[ ! -d docs/man ] || $(SPHINX) -b man docs build/docs/man
+	@echo 'open build/docs/html/index.html, or man -l build/docs/man/nfv-bench.1'
+
+check: all tree guest docs-tools
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
 
-check-full: all tree guest
-	@$(PYTHON) scripts/run-tests.py --setup slow $(OURS)
-	@$(PYTHON) scripts/run-tests.py build/nfv
+check-full: all tree guest docs-tools
+	@$(PYTHON) scripts/run-tests.py --setup slow build/nfv $(OURS)
 
 check-upstream: all stock
 	@$(PYTHON) scripts/run-tests.py --stock build-stock --suite unit --suite qtest build

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench
+# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs
 #
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -12,7 +12,9 @@ build)  # QEMU with the features of README.md, its firmware, the test guest
           libglib2.0-dev libpixman-1-dev zlib1g-dev libfdt-dev libslirp-dev libcap-ng-dev libseccomp-dev
           liburing-dev libaio-dev libnuma-dev libzstd-dev libgnutls28-dev libattr1-dev
           seabios ipxe-qemu qemu-system-data" ;;
-*)      die "usage: deps.sh build" ;;
+docs)   # the manual and its theme
+    want="python3-sphinx furo" ;;
+*)      die "usage: deps.sh build|docs" ;;
 esac
 
 command -v dpkg-query > /dev/null || {
