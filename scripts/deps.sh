@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs
+# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench
 #
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -14,7 +14,9 @@ build)  # QEMU with the features of README.md, its firmware, the test guest
           seabios ipxe-qemu qemu-system-data" ;;
 docs)   # the manual and its theme
     want="python3-sphinx furo" ;;
-*)      die "usage: deps.sh build|docs" ;;
+bench)  # nfv-bench: load for the stress matrix, kernel traces, the page and the browser that the test looks at it with
+    want="stress-ng trace-cmd python3-jinja2 python3-matplotlib chromium" ;;
+*)      die "usage: deps.sh build|docs|bench" ;;
 esac
 
 command -v dpkg-query > /dev/null || {

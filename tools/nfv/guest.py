@@ -22,22 +22,27 @@ def check_file(what: str, path: str, how: str) -> None:
 
 @dataclass(frozen=True)
 class Linux:
-    """Of guest/build.sh. workset: MiB that are kept in motion and verified; beat: microseconds between heartbeats."""
+    """Of guest/build.sh. workset: MiB that are kept in motion and verified; beat: microseconds between heartbeats.
+
+    poll: its vCPUs never halt; extra: further words for its kernel.
+    """
 
     kernel: str
     initrd: str
     workset: int = 64
     interval: int = 1000
     beat: int = 0
+    poll: bool = False
+    extra: tuple[str, ...] = ()
 
     def check(self) -> None:
         check_file('guest kernel', self.kernel, 'make the guest with guest/build.sh OUTDIR')
         check_file('guest initrd', self.initrd, 'make the guest with guest/build.sh OUTDIR')
 
     def arguments(self) -> list[str]:
-        append = LINUX_APPEND.format(workset=self.workset, interval=self.interval)
-        return ['-kernel', self.kernel, '-initrd', self.initrd,
-                '-append', append + (f' nfv.beat={self.beat}' if self.beat else '')]
+        words = [LINUX_APPEND.format(workset=self.workset, interval=self.interval),
+                 *([f'nfv.beat={self.beat}'] if self.beat else ()), *(['idle=poll'] if self.poll else ()), *self.extra]
+        return ['-kernel', self.kernel, '-initrd', self.initrd, '-append', ' '.join(words)]
 
     def pages(self, _ready: Answer | None = None) -> int:
         """How many it must verify."""

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+import fcntl
+import json
 import os
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 RT_RUNTIME = Path('/proc/sys/kernel/sched_rt_runtime_us')
+# Of root's alone, as the setting is.
+RT_USERS = Path('/run/kvm4nfv-rt-runtime')
 ISOLATED = Path('/sys/devices/system/cpu/isolated')
 
 
@@ -56,24 +60,74 @@ def isolated_cpus() -> set[int]:
 
 
 @contextmanager
-def unthrottled(say: Callable[[str], None]) -> Iterator[None]:
-    """No real-time throttling inside: it would stop a busy SCHED_FIFO vCPU for 50 ms of every second."""
-    try:
-        before = RT_RUNTIME.read_text().strip()
-    except OSError:
-        before = '-1'
-    if before == '-1':
-        yield
+def unthrottled(say: Callable[[str], None]) -> Iterator[bool]:
+    """No real-time throttling inside, if this user can: it would stop a busy SCHED_FIFO vCPU for 50 ms of every second.
+
+    Yields whether it is off. Of several runs at once the last one restores it, also for one that was killed.
+    """
+    before = _read_runtime()
+    if before == '-1' and not RT_USERS.exists():
+        yield True
         return
     try:
-        RT_RUNTIME.write_text('-1')
+        changed = _enter()
     except OSError as error:
-        say(f'kernel.sched_rt_runtime_us stays {before} ({error.strerror}), so the vCPUs are pinned but not SCHED_FIFO;'
-            ' as root: sysctl -w kernel.sched_rt_runtime_us=-1')
-        yield
+        if before != '-1':
+            say(f'kernel.sched_rt_runtime_us stays {before} ({error.strerror}), so the vCPUs are pinned but not '
+                'SCHED_FIFO; as root: sysctl -w kernel.sched_rt_runtime_us=-1')
+        yield before == '-1'
         return
-    say(f'kernel.sched_rt_runtime_us is -1 during this run (it was {before})')
+    if changed:
+        say(f'kernel.sched_rt_runtime_us is -1 during this run (it was {before})')
     try:
-        yield
+        yield True
     finally:
-        RT_RUNTIME.write_text(before)
+        _leave()
+
+
+def _read_runtime() -> str:
+    try:
+        return RT_RUNTIME.read_text(encoding='ascii').strip()
+    except OSError:
+        return '-1'
+
+
+@contextmanager
+def _users() -> Iterator[dict[str, Any]]:
+    """Who has switched it off, and what it was: `before` and the process ids `users`; written back at exit."""
+    while True:
+        with open(RT_USERS, 'a+', encoding='ascii') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # The last user removes the file; then the lock is one that nobody else will ever see.
+            if not RT_USERS.exists() or os.stat(file.fileno()).st_ino != RT_USERS.stat().st_ino:
+                continue
+            file.seek(0)
+            state = json.loads(file.read() or '{}')
+            state['users'] = [pid for pid in state.get('users', []) if Path(f'/proc/{pid}').exists()]
+            yield state
+            if state['users']:
+                file.seek(0)
+                file.truncate()
+                json.dump(state, file)
+            else:
+                RT_USERS.unlink()
+            return
+
+
+def _enter() -> bool:
+    """True if it was on."""
+    now = _read_runtime()
+    with _users() as state:
+        RT_RUNTIME.write_text('-1', encoding='ascii')
+        if now != '-1':
+            state['before'] = now
+        state['users'].append(os.getpid())
+    return now != '-1'
+
+
+def _leave() -> None:
+    with _users() as state:
+        if os.getpid() in state['users']:
+            state['users'].remove(os.getpid())
+        if not state['users']:
+            RT_RUNTIME.write_text(state.pop('before', '-1'), encoding='ascii')

@@ -13,6 +13,9 @@ import time
 from typing import Iterator
 
 
+BAR_WIDTH = 20
+
+
 class Failure(Exception):
     """What went wrong and what to do, in words for the user."""
 
@@ -33,6 +36,7 @@ class Progress:
         self.live = sys.stdout.isatty()
         self.step_name = self.shown = ''
         self.began = self.told = 0.0
+        self.planned = self.done = self.guessed = self.took = 0.0
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
 
@@ -57,8 +61,9 @@ class Progress:
         now = time.monotonic()
         if self.step_name and self.live:
             # A line that wraps could not be overwritten.
-            name = self.step_name[:max(10, shutil.get_terminal_size().columns - 12)]
-            line = f'{name} ... {now - self.began:.0f} s'
+            bar = self._bar(now)
+            name = self.step_name[:max(10, shutil.get_terminal_size().columns - 12 - len(bar))]
+            line = f'{bar}{name} ... {now - self.began:.0f} s'
             if line != self.shown:
                 sys.stdout.write(f'\r\033[K{line}')
                 sys.stdout.flush()
@@ -66,6 +71,28 @@ class Progress:
         elif self.step_name and now - self.told >= 10:
             self.told = now
             self.say(f'{self.step_name} ... {now - self.began:.0f} s')
+
+    def plan(self, seconds: float) -> None:
+        """How long all is expected to take; from now on there is a bar, and the time that is left."""
+        self.planned, self.done, self.guessed, self.took = seconds, 0.0, 0.0, 0.0
+
+    def advance(self, guessed: float, took: float) -> None:
+        """A part for which `guessed` seconds were planned has taken `took`."""
+        self.done += guessed
+        self.guessed += guessed
+        self.took += took
+
+    def left(self) -> float:
+        """Seconds: what is planned, as far off as what is done was."""
+        return max(0.0, self.planned - self.done) * (self.took / self.guessed if self.guessed else 1.0)
+
+    def _bar(self, now: float) -> str:
+        if not self.planned:
+            return ''
+        left = max(0.0, self.left() - (now - self.began))
+        share = (self.took + now - self.began) / max(0.001, self.took + now - self.began + left)
+        full = int(share * BAR_WIDTH)
+        return f'[{"#" * full}{"-" * (BAR_WIDTH - full)}] {share * 100:.0f} % '
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
