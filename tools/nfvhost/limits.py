@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .finding import Finding, Level, judged
-from .mend import Advice, Command, Sysctl
+from .mend import Advice, Command
 from .root import Root
 from .target import Target
 
@@ -63,8 +63,9 @@ def userfaultfd(root: Root, _target: Target) -> Finding:
     ways = [name for name, way in (('CAP_SYS_PTRACE', capable(root, CAP_SYS_PTRACE)),
                                    ('/dev/userfaultfd', root.access('/dev/userfaultfd')),
                                    ('vm.unprivileged_userfaultfd=1', value == 1)) if way]
-    return judged('userfaultfd', bool(ways), ' and '.join(ways) or 'refused', why,
-                  Sysctl('vm.unprivileged_userfaultfd', '1'), bad=Level.WARN)
+    allow = 'chgrp kvm /dev/userfaultfd && chmod 660 /dev/userfaultfd' if root.access('/dev/userfaultfd') is not None else \
+        'sysctl -w vm.unprivileged_userfaultfd=1'
+    return judged('userfaultfd', bool(ways), ' and '.join(ways) or 'refused', why, Command(allow), bad=Level.WARN)
 
 
 CHECKS = (locked_memory, real_time, files, userfaultfd)

@@ -16,7 +16,8 @@ MARK = '# Written by nfv-host-check --tuned'
 
 def boot_words(findings: Iterable[Finding]) -> list[str]:
     """What a profile may set without asking, each once, in order."""
-    words = [mend.text for finding in findings for mend in finding.mend if isinstance(mend, Boot) and mend.auto]
+    words = [word for finding in findings for mend in finding.mend if isinstance(mend, Boot) and mend.auto
+             for word in mend.text.split()]
     return list(dict.fromkeys(words))
 
 
@@ -25,7 +26,8 @@ def profile(target: Target, findings: Iterable[Finding]) -> str:
     findings = list(findings)
     mends = [mend for finding in findings for mend in finding.mend]
     sysctl = {mend.text: mend.value for mend in mends if isinstance(mend, Sysctl)}
-    sysfs = {mend.text: mend.value for mend in mends if isinstance(mend, Sysfs)}
+    # tuned's plugin takes no file outside /sys.
+    sysfs = {mend.text: mend.value for mend in mends if isinstance(mend, Sysfs) and mend.text.startswith('/sys/')}
     return '\n'.join([
         f'{MARK}: host CPUs {target.guests} for guests, {target.others} for everything else.',
         '', '[main]', f'summary=kvm4nfv host: CPUs {target.guests} for guests', 'include=network-latency',

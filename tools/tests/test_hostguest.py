@@ -225,6 +225,14 @@ class Text(unittest.TestCase):
         self.assertEqual(re.sub('\033\\[[0-9;]*m', '', text), self.text(hosts.untuned()))
 
 
+class Manual(unittest.TestCase):
+    def test_each_check_is_told_about(self):
+        text = (TOOL.parent.parent / 'docs/user/host-check.rst').read_text()
+        root = Recording(hosts.tuned())
+        real = {finding.check for findings in checks.run(root, choose(root)).values() for finding in findings} | set(judge())
+        self.assertEqual({name for name in real if f'``{name}``' not in text}, set())
+
+
 class Program(unittest.TestCase):
     def setUp(self):
         self.top = Path(self.enterContext(tempfile.TemporaryDirectory()))
