@@ -231,7 +231,7 @@ class Commands:
         wanted = next((int(c.removeprefix('exit-')) for c in classes if c.startswith('exit-')), 0)
         patience = PATIENCE['slow' in classes]
         env = {**os.environ, 'TMPDIR': str(directory), 'LC_ALL': 'C.UTF-8', 'PYTHONDONTWRITEBYTECODE': '1',
-               'PATH': f'{self.top}/build:{self.top}/tools:{self.top}/build/pyvenv/bin:{os.environ["PATH"]}'}
+               'PATH': f'{self.top}/build:{self.top}/tools:{self.top}/qemu/scripts/qmp:{os.environ["PATH"]}'}
         shell = subprocess.Popen(['sh', '-e', '-c', block['text']], env=env, text=True, errors='replace',
                                  cwd=self.top if 'tree' in classes else directory, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
@@ -299,8 +299,6 @@ def main() -> int:
                        check_links(html))
             tap.result('links of README.md lead somewhere', check_readme(top))
             tap.result('figures can be read by everybody', check_figures(top))
-            complete = (top / 'docs/config').is_dir()
-        if not args.page and complete:
             tap.result('each property is told about', check_properties(top, html, qemu))
             tap.result('each trace event is told about', check_traces(top, html))
             tap.result('each QMP command and event is told about', check_schema(top))
