@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench
+# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench|libvirt
 #
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -16,7 +16,9 @@ docs)   # the manual and its theme
     want="python3-sphinx furo" ;;
 bench)  # nfv-bench: load for the stress matrix, kernel traces, the page and the browser that the test looks at it with
     want="stress-ng trace-cmd python3-jinja2 python3-matplotlib chromium" ;;
-*)      die "usage: deps.sh build|docs|bench" ;;
+libvirt) # the tests of libvirt/: no package that starts a service
+    want="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libxml2-utils gnutls-bin iproute2 util-linux libcap2-bin" ;;
+*)      die "usage: deps.sh build|docs|bench|libvirt" ;;
 esac
 
 command -v dpkg-query > /dev/null || {
