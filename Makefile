@@ -44,7 +44,8 @@ configured:
 	else ./configure $(CONFIGURE_ARGS); fi
 
 stock: configured
-	@[ -f build-stock/build.ninja ] && cmp -s build-stock/.base build/.base || \
+	@[ -f build-stock/build.ninja ] && cmp -s build-stock/.base build/.base && \
+		[ -L qemu-stock/hw/misc/nfv-pulse.c ] || \
 		./configure --stock --no-install-deps $(CONFIGURE_ARGS)
 	+$(NINJA) -C build-stock qemu-system-x86_64 qemu-img
 

@@ -12,25 +12,56 @@ enum {
     ACPI_TIMER_HZ = 3579545,
     ACPI_TIMER_MASK = 0xffffff,
     MEASURE_TICKS = ACPI_TIMER_HZ / 50,
+    READINGS = 16,
 };
 
 static uint64_t hz, start;
 
+static uint32_t acpi_timer(void)
+{
+    return inl(ACPI_TIMER);
+}
+
+ClockPair clock_pair(uint32_t (*read)(void))
+{
+    uint64_t shortest = UINT64_MAX;
+    ClockPair best = { 0 };
+
+    for (int i = 0; i < READINGS; i++) {
+        uint64_t before = rdtsc();
+        uint32_t value = read();
+        uint64_t took = rdtsc() - before;
+
+        if (took < shortest) {
+            shortest = took;
+            best = (ClockPair) { before + took / 2, value };
+        }
+    }
+    return best;
+}
+
 void clock_init(void)
 {
-    uint32_t first = inl(ACPI_TIMER);
+    ClockPair first = clock_pair(acpi_timer), last;
     uint32_t ticks;
 
-    start = rdtsc();
+    start = first.tsc;
     do {
-        ticks = (inl(ACPI_TIMER) - first) & ACPI_TIMER_MASK;
+        ticks = (acpi_timer() - first.value) & ACPI_TIMER_MASK;
     } while (ticks < MEASURE_TICKS);
-    hz = (rdtsc() - start) * ACPI_TIMER_HZ / ticks;
+    last = clock_pair(acpi_timer);
+    ticks = (last.value - first.value) & ACPI_TIMER_MASK;
+    hz = (last.tsc - first.tsc) * ACPI_TIMER_HZ / ticks;
 }
 
 uint64_t clock_hz(void)
 {
     return hz;
+}
+
+uint64_t clock_ns(uint64_t ticks)
+{
+    return ticks / hz * 1000000000 + ticks % hz * 1000000000 / hz;
 }
 
 uint64_t clock_us(void)

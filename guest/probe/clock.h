@@ -15,6 +15,20 @@ void clock_init(void);
 
 uint64_t clock_hz(void);
 
+/* `ticks` of it in nanoseconds. */
+uint64_t clock_ns(uint64_t ticks);
+
+/*
+ * Another counter's value, and when it was read: the best of several readings,
+ * as the host may not run the vCPU between any two instructions.
+ */
+typedef struct ClockPair {
+    uint64_t tsc;
+    uint32_t value;
+} ClockPair;
+
+ClockPair clock_pair(uint32_t (*read)(void));
+
 /* Microseconds since clock_init(). */
 uint64_t clock_us(void);
 

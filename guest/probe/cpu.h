@@ -30,6 +30,36 @@ static inline uint32_t inl(uint16_t port)
     return value;
 }
 
+static inline void outl(uint16_t port, uint32_t value)
+{
+    asm volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void wrmsr(uint32_t number, uint64_t value)
+{
+    asm volatile("wrmsr" : : "c"(number), "a"((uint32_t)value),
+                 "d"((uint32_t)(value >> 32)) : "memory");
+}
+
+static inline uint32_t cpuid_ecx(uint32_t leaf)
+{
+    uint32_t a = leaf, b, c = 0, d;
+
+    asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return c;
+}
+
+static inline void interrupts_on(void)
+{
+    asm volatile("sti" : : : "memory");
+}
+
+/* Interrupts are on until one has come, and off then. */
+static inline void halt(void)
+{
+    asm volatile("sti; hlt; cli" : : : "memory");
+}
+
 static inline uint64_t rdtsc(void)
 {
     uint32_t low, high;

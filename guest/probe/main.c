@@ -1,7 +1,8 @@
 /*
  * The probe guest: memory that is written at a given rate, every byte of which
- * can be proven, and a heartbeat. It starts in milliseconds, never halts (as a
- * polling network function) and is the same under TCG and KVM.
+ * can be proven, and a heartbeat; or how late interrupts come. It starts in
+ * milliseconds, never halts unless it is told to (as a polling network
+ * function) and is the same under TCG and KVM.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -10,20 +11,31 @@
  * rewrites what is due of its working set, says so by a heartbeat, and looks
  * for a command on its serial port.
  *
- * Commands:  stats | verify
+ * With timer= or pulse= it does nothing but take interrupts. Then it looks
+ * for a command every 32 of them, so that this hardly meets one.
+ *
+ * Commands:  stats | verify | start | stop
  * Answers, each a line after "nfv-guest: ":
  *   ready pages=N set=N hz=N       pages in all, and of the working set
  *   stats bytes=N us=N             written since `us` of the guest's time
  *   verify pages=N wrong=N table=N first=N writes=N digest=HEX
  *                                  as workset.c
+ *   started                        counting anew how late the timer is
+ *   hist latency NS:COUNT ...      after stop, as many lines as needed
+ *   done latency samples=N min=NS avg=NS max=NS overflows=N
+ *   broke ns=N                     a latency above break=
  *   error TEXT
  */
 #include "clock.h"
 #include "cpu.h"
+#include "histogram.h"
+#include "interrupt.h"
 #include "memory.h"
 #include "options.h"
 #include "pattern.h"
+#include "pulse.h"
 #include "serial.h"
+#include "timer.h"
 
 #define PAGES_PER_MIB (1048576 / PAGE_BYTES)
 
@@ -38,6 +50,9 @@ enum {
      * the rate, but no more than these.
      */
     MADE_UP_MS = 100,
+
+    INTERRUPTS_PER_LOOK = 32,
+    LONGEST_TIMER_US = 1000000,
 };
 
 static Options options;
@@ -173,6 +188,14 @@ static void command(const char *line)
         stats();
     } else if (equal(line, "verify")) {
         verify();
+    } else if (equal(line, "start")) {
+        timer_measure(false);
+        histogram_reset();
+        answer("started\n");
+        timer_measure(true);
+    } else if (equal(line, "stop")) {
+        timer_measure(false);
+        histogram_report("latency");
     } else if (*line) {
         answer("error unknown command '");
         serial_text(line);
@@ -203,6 +226,48 @@ static void work(void)
     }
 }
 
+static void take_interrupts(void)
+{
+    uint64_t looked = 0;
+
+    if (!options.halt) {
+        interrupts_on();
+    }
+    for (;;) {
+        uint64_t count;
+
+        if (options.halt) {
+            halt();
+        } else {
+            relax();
+        }
+        count = timer_count() + pulse_count();
+        if (count - looked >= INTERRUPTS_PER_LOOK) {
+            const char *line = serial_line();
+
+            looked = count;
+            if (line) {
+                command(line);
+            }
+        }
+    }
+}
+
+static void interrupts_start(void)
+{
+    histogram_reset();
+    interrupt_init();
+    if (options.timer > LONGEST_TIMER_US) {
+        fail("has a timer of at most a second, not timer= of more", "");
+    }
+    if (options.timer) {
+        timer_start(options.timer, options.break_us * 1000);
+    }
+    if (options.pulse && !pulse_start()) {
+        fail("finds no nfv-pulse on PCI bus 0", "");
+    }
+}
+
 void probe_main(uint64_t info)
 {
     const char *error;
@@ -222,10 +287,16 @@ void probe_main(uint64_t info)
     }
     memory_fill(options.fill < memory_pages() / PAGES_PER_MIB ?
                 options.fill * PAGES_PER_MIB : memory_pages());
+    if (options.timer || options.pulse) {
+        interrupts_start();
+    }
     answer("ready");
     serial_number("pages", memory_pages());
     serial_number("set", set.pages + rings.pages);
     serial_number("hz", clock_hz());
     serial_text("\n");
+    if (options.timer || options.pulse) {
+        take_interrupts();
+    }
     work();
 }

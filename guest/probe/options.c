@@ -70,6 +70,10 @@ static bool word_parse(Options *options, const char *word)
         { "rings=", &options->rings },
         { "rate=", &options->rate },
         { "beat=", &options->beat },
+        { "timer=", &options->timer },
+        { "pulse=", &options->pulse },
+        { "halt=", &options->halt },
+        { "break=", &options->break_us },
     };
     const char *value = option_value(word, "order=");
 

@@ -22,6 +22,10 @@ typedef struct Options {
     uint64_t rings;     /* rings=N: descriptor rings of 1024, default none */
     uint64_t rate;      /* rate=KIB: KiB to write in a second, default 0 */
     uint64_t beat;      /* beat=US: length of a quantum, default 500 */
+    uint64_t timer;     /* timer=US: period of the timer, default none */
+    uint64_t pulse;     /* pulse=1: answer nfv-pulse, default 0 */
+    uint64_t halt;      /* halt=1: halt between two interrupts, default 0 */
+    uint64_t break_us;  /* break=US: end at a longer latency, default never */
     Order order;        /* order=sequential|random|scattered */
 } Options;
 

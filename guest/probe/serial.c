@@ -45,7 +45,7 @@ void serial_text(const char *text)
     }
 }
 
-void serial_number(const char *name, uint64_t value)
+static void serial_digits(uint64_t value)
 {
     char digits[24];
     int at = sizeof(digits) - 1;
@@ -55,10 +55,23 @@ void serial_number(const char *name, uint64_t value)
         digits[--at] = '0' + value % 10;
         value /= 10;
     } while (value);
+    serial_text(digits + at);
+}
+
+void serial_number(const char *name, uint64_t value)
+{
     serial_text(" ");
     serial_text(name);
     serial_text("=");
-    serial_text(digits + at);
+    serial_digits(value);
+}
+
+void serial_pair(uint64_t key, uint64_t value)
+{
+    serial_text(" ");
+    serial_digits(key);
+    serial_text(":");
+    serial_digits(value);
 }
 
 void serial_hex(const char *name, uint64_t value)

@@ -14,6 +14,7 @@ void serial_init(void);
 
 void serial_text(const char *text);
 void serial_number(const char *name, uint64_t value);   /* " name=value" */
+void serial_pair(uint64_t key, uint64_t value);         /* " key:value" */
 void serial_hex(const char *name, uint64_t value);      /* 16 digits */
 
 /* A whole line without its end if one has arrived, or NULL; never waits. */

@@ -109,7 +109,7 @@ class Bench:
             if side.name == 'tuned' and not incoming:
                 vm.qmp('cont')
             if not incoming:
-                vm.expect('ready', BOOT_TIMEOUT[self.accelerator(system, side)])
+                vm.ready = vm.expect('ready', BOOT_TIMEOUT[self.accelerator(system, side)])[-1]
             yield vm
 
     def _tune(self, vm: Vm, cpus: Sequence[int]) -> None:

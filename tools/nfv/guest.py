@@ -56,7 +56,11 @@ class Linux:
 
 @dataclass(frozen=True)
 class Probe:
-    """Of guest/probe; its options.h says what is what. rate: KiB a second; fill, set: MiB; beat: microseconds."""
+    """Of guest/probe; its options.h says what is what. rate: KiB a second; fill, set: MiB; beat: microseconds.
+
+    timer: microseconds between two interrupts of its timer; pulse: it answers nfv-pulse; halt: it halts in between;
+    break_us: it ends its measurement at a latency above that many microseconds.
+    """
 
     kernel: str
     fill: int | None = None
@@ -65,6 +69,10 @@ class Probe:
     rings: int = 0
     order: str = 'sequential'
     beat: int = 250
+    timer: int = 0
+    pulse: bool = False
+    halt: bool = False
+    break_us: int = 0
 
     def check(self) -> None:
         check_file('probe guest', self.kernel, 'make it with `make tree`')
@@ -73,6 +81,8 @@ class Probe:
         options = [f'{name}={value}' for name, value in (
             ('fill', self.fill), ('set', self.set), ('rate', self.rate), ('rings', self.rings), ('beat', self.beat))
             if value is not None]
+        options += [f'{name}={int(value)}' for name, value in (
+            ('timer', self.timer), ('pulse', self.pulse), ('halt', self.halt), ('break', self.break_us)) if value]
         return ['-kernel', self.kernel, '-append', ' '.join([*options, f'order={self.order}'])]
 
     def pages(self, ready: Answer) -> int:

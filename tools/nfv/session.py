@@ -13,8 +13,9 @@ import tempfile
 import time
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from . import bench, condition, contender, document, figures, host, machine, plan, stress
+from . import bench, breaktrace, condition, contender, document, figures, host, machine, plan, stress
 from .bench import Bench
+from .breaktrace import Broken
 from .contender import Contender
 from .measurement import Case, Test
 from .progress import Failure, Progress, Stopped
@@ -78,6 +79,8 @@ def settle(options: argparse.Namespace) -> None:
         raise Failure(f'--seconds {options.seconds:g}: must be 0.5 to 86400')
     if options.breaktrace is not None and options.breaktrace < 1:
         raise Failure(f'--breaktrace {options.breaktrace}: must be at least 1')
+    if options.breaktrace and (why := breaktrace.problem()):
+        raise Failure(why)
     if options.prometheus and not options.prometheus.endswith('.prom'):
         raise Failure(f'--prometheus {options.prometheus}: node_exporter reads only files that end in .prom')
     for name in ('json', 'prometheus'):
@@ -146,6 +149,8 @@ class Session:
             with self.progress.step(f'{where} {run.case}; {run.side.name}'), stress.on_host(run.case.stress):
                 measured = self.tests[run.case.test].run(shared, run.case, run.side)
             self.found.add(run.case, run.side, measured)
+        except Broken:
+            raise
         except Failure as failure:
             self.progress.say(str(failure))
             self.found.fail(run.case, run.side, str(failure))

@@ -7,54 +7,65 @@ from __future__ import annotations
 import argparse
 from typing import Sequence
 
-from . import answer
-from .bench import ANSWER_TIMEOUT, Bench
+from .bench import Bench
 from .contender import Contender
-from .guest import Linux
+from .guest import Linux, Probe
 from .measurement import Case, Measurement
+from .meter import Asked, moving, standing
 from .progress import Failure
 
-TITLE = 'how late a timer wakes the guest: cyclictest in a real-time Linux, and a guest without any operating system'
-GUESTS = ('linux', 'probe')
-VCPUS = {'idle': 'vCPU that halts between two timers', 'poll': 'vCPU that polls all the time'}
-# Seconds: of a boot by TCG, and what else a run takes.
+VCPUS = {'idle': 'vCPU that halts in between', 'poll': 'vCPU that polls all the time'}
+GUESTS = {'linux': 'real-time Linux, cyclictest', 'probe': 'probe guest, LAPIC timer'}
+CASES = {
+    **{f'{name}-{vcpu}': f'{system}, {what}' for name, system in GUESTS.items() for vcpu, what in VCPUS.items()},
+    **{f'{name}-migrate': f'{system}, {VCPUS["poll"]}, migrated' for name, system in GUESTS.items()},
+}
+# Seconds: of a boot by TCG, and what a migration adds.
 BOOT = {'linux': 8, 'probe': 1.5}
+MIGRATION_SECONDS = 6
+QUICK = ('probe-idle', 'probe-poll', 'linux-idle', 'probe-migrate')
 WORKSET = 1
 
 
 class Timer:
     name = 'timer'
-    title = TITLE
+    title = 'how late a timer wakes the guest: cyclictest in a real-time Linux, and a guest without an operating system'
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        from .session import words  # pylint: disable=import-outside-toplevel,cyclic-import
         group = parser.add_argument_group('timer')
-        group.add_argument('--timer-guests', choices=('all', *GUESTS), default='all', help='[%(default)s]')
+        group.add_argument('--timer-cases', type=words(tuple(CASES)), metavar='LIST',
+                           help=f'of {",".join(CASES)} [all; --quick {",".join(QUICK)}]')
         group.add_argument('--timer-interval', type=int, default=1000, metavar='US',
                            help='between two timers [%(default)s]')
 
     def cases(self, options: argparse.Namespace) -> Sequence[Case]:
         if not 100 <= options.timer_interval <= 1000000:
             raise Failure(f'--timer-interval {options.timer_interval}: must be 100 to 1000000')
-        guests = GUESTS if options.timer_guests == 'all' else (options.timer_guests,)
-        return [Case('timer', f'{guest}-{vcpu}', f'{guest} guest, {title}', BOOT[guest] + options.seconds,
-                     (('guest', guest), ('interval_us', options.timer_interval), ('seconds', options.seconds)))
-                for guest in guests for vcpu, title in VCPUS.items()]
+        return [Case('timer', name, CASES[name], BOOT[name.partition('-')[0]] + options.seconds +
+                     (MIGRATION_SECONDS if name.endswith('migrate') else 0),
+                     (('interval_us', options.timer_interval), ('seconds', options.seconds)))
+                for name in options.timer_cases or (QUICK if options.quick else CASES)]
 
     def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
         try:
-            self.guest(bench, case).check()
+            self._guest(bench, case).check()
         except Failure as failure:
             return str(failure)
         return None
 
-    def guest(self, bench: Bench, case: Case) -> Linux:
-        return bench.linux(workset=WORKSET, interval=bench.options.timer_interval, poll=case.name.endswith('poll'))
+    def _guest(self, bench: Bench, case: Case) -> Linux | Probe:
+        options = bench.options
+        kind, _, vcpu = case.name.partition('-')
+        if kind == 'linux':
+            extra = (f'nfv.break={options.breaktrace}',) if options.breaktrace else ()
+            return bench.linux(workset=WORKSET, interval=options.timer_interval, poll=vcpu != 'idle', extra=extra)
+        return bench.probe(fill=None if vcpu == 'migrate' else 0, timer=options.timer_interval, halt=vcpu == 'idle',
+                           break_us=options.breaktrace or 0)
 
     def run(self, bench: Bench, case: Case, side: Contender) -> Measurement:
-        with bench.boot(side, self.guest(bench, case)) as vm:
-            seconds = bench.options.seconds
-            found = answer.histogram(vm.ask(f'measure latency {seconds:.0f}', 'done', seconds + ANSWER_TIMEOUT))
-            return Measurement({'latency': found.scaled(1000)})
+        system = self._guest(bench, case)
+        return (moving if case.name.endswith('migrate') else standing)(bench, side, system, Asked(system))
 
 
 TEST = Timer()

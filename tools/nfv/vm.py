@@ -36,6 +36,7 @@ class Vm:
         self.serial: socket.socket | None = None
         self.lines: list[str] = []
         self.partial = b''
+        self.ready = answer.Answer('', '')      # what the guest said when it was
 
     def start(self, command: list[str], timeout: float, traces: Sequence[str] = DOWNTIME_TRACE,
               cpus: Collection[int] = ()) -> None:
@@ -143,6 +144,10 @@ class Vm:
         new = [line.decode(errors='replace').rstrip() for line in lines]
         self.lines += new
         return new
+
+    def poll(self) -> list[str]:
+        """The guest's new lines, within a tenth of a second."""
+        return self._read_serial(0.1)
 
     def expect(self, verb: str, timeout: float) -> list[answer.Answer]:
         """The guest's answers up to the one with this verb."""

@@ -1,0 +1,78 @@
+"""nfv-bench interrupt: how soon the guest answers an interrupt of a device."""
+# Copyright (c) 2026 the kvm4nfv authors
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from typing import Sequence
+
+from .bench import Bench
+from .contender import Contender
+from .measurement import Case, Measurement
+from .meter import Pulse, moving, standing
+from .progress import Failure
+from .timer import BOOT, MIGRATION_SECONDS, VCPUS
+
+CASES = {
+    'probe-idle': f'probe guest, {VCPUS["idle"]}',
+    'probe-poll': f'probe guest, {VCPUS["poll"]}',
+    'probe-migrate': f'probe guest, {VCPUS["poll"]}, migrated',
+}
+
+
+class Interrupt:
+    name = 'interrupt'
+    title = 'how soon the guest answers an MSI of the device nfv-pulse, on the host\'s clock'
+
+    def __init__(self) -> None:
+        self.devices: dict[str, bool] = {}
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        from .session import words  # pylint: disable=import-outside-toplevel,cyclic-import
+        group = parser.add_argument_group('interrupt')
+        group.add_argument('--interrupt-cases', type=words(tuple(CASES)), default=tuple(CASES), metavar='LIST',
+                           help=f'of {",".join(CASES)} [all]')
+        group.add_argument('--interrupt-period', type=int, default=1000, metavar='US',
+                           help='between two interrupts [%(default)s]')
+
+    def cases(self, options: argparse.Namespace) -> Sequence[Case]:
+        if not 10 <= options.interrupt_period <= 1000000:
+            raise Failure(f'--interrupt-period {options.interrupt_period}: must be 10 to 1000000')
+        return [Case('interrupt', name, CASES[name],
+                     BOOT['probe'] + options.seconds + (MIGRATION_SECONDS if name.endswith('migrate') else 0),
+                     (('period_us', options.interrupt_period), ('seconds', options.seconds)))
+                for name in options.interrupt_cases]
+
+    def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
+        try:
+            bench.probe().check()
+        except Failure as failure:
+            return str(failure)
+        if side.qemu not in self.devices:
+            self.devices[side.qemu] = has_pulse(side.qemu)
+        if not self.devices[side.qemu]:
+            return f'{side.qemu} has no device nfv-pulse: build it with {"make stock" if side.stock else "make"}'
+        return None
+
+    def run(self, bench: Bench, case: Case, side: Contender) -> Measurement:
+        move = case.name.endswith('migrate')
+        system = bench.probe(fill=None if move else 0, pulse=True, halt=case.name.endswith('idle'))
+        meter = Pulse(bench.options.breaktrace)
+        arguments = ('-device', f'nfv-pulse,id=pulse,period={bench.options.interrupt_period}')
+        found = (moving if move else standing)(bench, side, system, meter, arguments)
+        found.details.update(meter.counts)
+        return found
+
+
+def has_pulse(qemu: str) -> bool:
+    try:
+        done = subprocess.run([qemu, '-M', 'none', '-device', 'help'], capture_output=True, text=True, timeout=20,
+                              check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return '"nfv-pulse"' in done.stdout
+
+
+TEST = Interrupt()
