@@ -35,7 +35,6 @@ version = upstream('series')
 release = upstream('version')
 
 extensions = ['commands', 'properties']
-exclude_patterns = ['figures/README.rst']
 nitpicky = True
 smartquotes = False
 highlight_language = 'none'

@@ -182,13 +182,19 @@ def check_schema(top: Path) -> list[str]:
     return [f'no page names {name}' for name in names if name not in text]
 
 
-def check_manual_page(tool: list[str | Path], page: Path, also: tuple[str, ...] = ()) -> list[str]:
-    """Options that TOOL --help shows and its manual page does not."""
-    run = subprocess.run([*tool, *also, '--help'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         check=False)
-    if run.returncode:
-        return [run.stdout]
-    options = set(re.findall(r'(?<![\w-])(--[a-z][a-z0-9-]*)', run.stdout)) - {'--help'}
+def help_of(command: list[str | Path]) -> str:
+    """What it says with --help, its subcommands included."""
+    # Wide, so that no option is divided at a hyphen.
+    run = subprocess.run([*command, '--help'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
+                         env={**os.environ, 'COLUMNS': '1000'})
+    listed = re.search(r'^positional arguments:\n(.*?)(?:\n\n|\Z)', run.stdout, re.MULTILINE | re.DOTALL)
+    names = re.findall(r'^    ([a-z-]+)(?: |$)', listed[1] if listed else '', re.MULTILINE)
+    return run.stdout + ''.join(help_of([*command, name]) for name in names)
+
+
+def check_manual_page(tool: list[str | Path], page: Path) -> list[str]:
+    """Options that the tool shows with --help, and its manual page does not."""
+    options = set(re.findall(r'(?<![\w-])(--[a-z][a-z0-9-]*)', help_of(tool))) - {'--help'}
     text = page.read_text()
     return [f'{page.name} does not tell about {option}' for option in sorted(options)
             if not re.search(rf'(?<![\w-]){option}(?![\w-])', text)]
@@ -230,7 +236,8 @@ class Commands:
         classes = block['classes']
         wanted = next((int(c.removeprefix('exit-')) for c in classes if c.startswith('exit-')), 0)
         patience = PATIENCE['slow' in classes]
-        env = {**os.environ, 'TMPDIR': str(directory), 'LC_ALL': 'C.UTF-8', 'PYTHONDONTWRITEBYTECODE': '1',
+        env = {**os.environ, 'TMPDIR': str(directory), 'LC_ALL': 'C.UTF-8', 'CLONE': str(self.top),
+               'PYTHONDONTWRITEBYTECODE': '1',
                'PATH': f'{self.top}/build:{self.top}/tools:{self.top}/qemu/scripts/qmp:{os.environ["PATH"]}'}
         shell = subprocess.Popen(['sh', '-e', '-c', block['text']], env=env, text=True, errors='replace',
                                  cwd=self.top if 'tree' in classes else directory, stdin=subprocess.DEVNULL,
@@ -302,10 +309,10 @@ def main() -> int:
             tap.result('each property is told about', check_properties(top, html, qemu))
             tap.result('each trace event is told about', check_traces(top, html))
             tap.result('each QMP command and event is told about', check_schema(top))
-            for page in sorted((out / 'man').glob('*.1')):
-                if (top / 'tools' / page.stem).exists():
-                    tap.result(f'{page.stem}.1 tells about each option', check_manual_page(
-                        [sys.executable, top / 'tools' / page.stem], page))
+            for page in sorted((top / 'docs/man').glob('*.1.rst')):
+                tool = top / 'tools' / page.name.removesuffix('.1.rst')
+                if tool.exists():
+                    tap.result(f'{page.name} tells about each option', check_manual_page([sys.executable, tool], page))
         check_commands(top, html, args.slow, tap, args.page)
     print(f'1..{tap.number}')
     return 1 if tap.failed else 0
