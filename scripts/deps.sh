@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench|libvirt
+# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench|browser|libvirt
 #
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -14,11 +14,13 @@ build)  # QEMU with the features of README.md, its firmware, the test guest
           seabios ipxe-qemu qemu-system-data" ;;
 docs)   # the manual and its theme
     want="python3-sphinx furo" ;;
-bench)  # nfv-bench: load for the stress matrix, kernel traces, the page and the browser that the test looks at it with
-    want="stress-ng trace-cmd python3-jinja2 python3-matplotlib chromium" ;;
+bench)  # nfv-bench: load for the stress matrix, the page
+    want="stress-ng python3-jinja2 python3-matplotlib" ;;
+browser) # in which the test looks at that page
+    want="chromium" ;;
 libvirt) # the tests of libvirt/: no package that starts a service
     want="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libxml2-utils gnutls-bin iproute2 util-linux libcap2-bin" ;;
-*)      die "usage: deps.sh build|docs|bench|libvirt" ;;
+*)      die "usage: deps.sh build|docs|bench|browser|libvirt" ;;
 esac
 
 command -v dpkg-query > /dev/null || {

@@ -11,6 +11,7 @@ import re
 from typing import Any, Iterator
 
 from . import figures
+from .stats import Summary
 
 OPERATORS = {'>': operator.gt, '>=': operator.ge, '<': operator.lt, '<=': operator.le}
 UNITS = {'ns': 1, 'us': 1000, 'µs': 1000, 'ms': 10 ** 6, 's': 10 ** 9}
@@ -19,7 +20,7 @@ PATTERN = re.compile(r'''\s*(?P<test>[a-z]+) (?:/(?P<case>[\w-]+))? (?::(?P<phas
     \s*(?P<operator>[<>]=?)\s* (?P<limit>\d+(?:\.\d+)?) \s*(?P<unit>[a-zµ]*)\s*''', re.VERBOSE)
 FORM = 'TEST[/CASE][:PHASE][+STRESS][@SIDE].STAT[/SIDE] >|>=|<|<= NUMBER[ns|us|ms|s]'
 HELP = f'exit with status 1 if it holds for any row, or if no row is of that kind: {FORM}; SIDE is fork unless given, ' \
-    f'/SIDE makes the ratio to that side, STAT is of {",".join(figures.STATS)} or a column of the table; ' \
+    f'/SIDE makes the ratio to that side, STAT is of {",".join(figures.STATS)} or a column of the table, with - for blanks; ' \
     'may be repeated: --fail-if "timer.p999 > 50us" --fail-if "timer.p999/stock > 0.2"'.replace('%', '%%')
 
 
@@ -63,13 +64,18 @@ def _matching(wanted: Condition, found: dict[str, Any]) -> Iterator[dict[str, An
             yield row
 
 
+def column(side: dict[str, Any], name: str) -> Summary | None:
+    """A blank of its name is a '-' in the condition."""
+    return next((value for title, value in figures.values(side).items() if title.replace(' ', '-') == name), None)
+
+
 def numbers(wanted: Condition, found: dict[str, Any]) -> Iterator[tuple[str, float]]:
     """Where it was measured, and the number."""
     for row in _matching(wanted, found):
         where = f'{row["test"]}/{row["case"]}+{row["stress"]}'
         side = row['sides'].get(wanted.side, {'rounds': []})
         if wanted.stat not in figures.STATS:
-            value, other = (figures.values(row['sides'].get(name, {'rounds': []})).get(wanted.stat)
+            value, other = (column(row['sides'].get(name, {'rounds': []}), wanted.stat)
                             for name in (wanted.side, wanted.against))
             if value and not wanted.against:
                 yield where, value.median

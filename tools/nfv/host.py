@@ -85,6 +85,14 @@ def unthrottled(say: Callable[[str], None]) -> Iterator[bool]:
         _leave()
 
 
+def throttled_again() -> bool:
+    """Whether something else has switched it on while we had it off; then it is off again."""
+    if _read_runtime() == '-1' or not RT_USERS.exists():
+        return False
+    RT_RUNTIME.write_text('-1', encoding='ascii')
+    return True
+
+
 def _read_runtime() -> str:
     try:
         return RT_RUNTIME.read_text(encoding='ascii').strip()

@@ -139,6 +139,7 @@ def moving(bench: Bench, side: Contender, system: guest.Linux | guest.Probe, met
         if not memory.intact:
             raise Failure(f'{side.name}: the guest\'s memory after the migration: {memory}')
         logs = [vm.log.read_text(errors='replace') for vm in (source, destination)]
-        found.values = {'migration ms': (stamp.started(logs[1]) - stamp.begun(logs[0])) / 1000,
-                        'downtime ms': stamp.downtime_us(*logs) / 1000}
+        total, downtime = (stamp.started(logs[1]) - stamp.begun(logs[0])) / 1000, stamp.downtime_us(*logs) / 1000
+        found.values = {'migration ms': total, 'downtime ms': downtime}
+        found.details['timeline'] = {'points': outcome.points, 'stopped': total - downtime, 'started': total}
         return found

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import time
 from typing import Any
 
@@ -36,10 +36,21 @@ class Point:
 
 @dataclass
 class Outcome:
-    """info: what query-migrate says in the end; ended: the guest runs on the destination, not on the source."""
+    """info: what query-migrate says in the end; ended: the guest runs on the destination, not on the source.
+
+    points: what it said on the way: ms since the begin, bytes sent, rounds, faults (pages that were asked for).
+    """
 
     ended: bool
     info: dict[str, Any]
+    points: list[dict[str, float]] = field(default_factory=list)
+
+
+def point_of(ms: float, info: dict[str, Any]) -> dict[str, float]:
+    """Pure."""
+    ram = info.get('ram', {})
+    return {'ms': ms, 'sent': ram.get('transferred', 0), 'rounds': ram.get('dirty-sync-count', 0),
+            'faults': ram.get('postcopy-requests', 0)}
 
 
 def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Point, bound: float,
@@ -50,7 +61,9 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
         vm.qmp('migrate-set-parameters', **point.parameters())
     destination.qmp('migrate-incoming', uri=incoming)
     source.qmp('migrate', uri=outgoing)
-    end = time.monotonic() + bound
+    began = time.monotonic()
+    end = began + bound
+    points: list[dict[str, float]] = []
     info: dict[str, Any] = {}
 
     given_up = False
@@ -59,6 +72,7 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
         nonlocal given_up
         progress.sleep(0.1)
         info.update(source.qmp('query-migrate'))
+        points.append(point_of((time.monotonic() - began) * 1000, info))
         status = info.get('status')
         # The destination may be gone before the source has noticed that it was cancelled.
         if status == 'failed' and not given_up:
@@ -75,4 +89,4 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
     source.wait('end the migration', ended, bound + START_TIMEOUT)
     if info['status'] == 'completed':
         destination.wait('start the guest', running, START_TIMEOUT)
-    return Outcome(info['status'] == 'completed', info)
+    return Outcome(info['status'] == 'completed', info, points)

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('file', type=Path, help='of --json')
+    parser.add_argument('--html', metavar='FILE', help='one page for a browser, the verdict first')
     parser.add_argument('--prometheus', metavar='FILE', help='for node_exporter\'s textfile collector')
     parser.add_argument('--fail-if', action='append', default=[], type=condition.parse, metavar='CONDITION',
                         help=condition.HELP)

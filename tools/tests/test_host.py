@@ -1,9 +1,14 @@
-"""Tests of the choice of host CPUs."""
+"""Tests of the choice of host CPUs, and of real-time throttling."""
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
 
+import json
+from pathlib import Path
+import tempfile
 import unittest
+from unittest import mock
 
+from nfv import host
 from nfv.host import choose_cpus, parse_cpus
 
 
@@ -25,6 +30,52 @@ class Cpus(unittest.TestCase):
     def test_nothing_left_for_housekeeping(self):
         self.assertEqual(choose_cpus([3], [], 1), ([], []))
         self.assertEqual(choose_cpus([0, 1], [], 2), ([], []))
+
+
+class Throttling(unittest.TestCase):
+    def setUp(self):
+        directory = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.runtime, self.users = directory / 'runtime', directory / 'users'
+        self.runtime.write_text('950000\n')
+        self.enterContext(mock.patch.multiple(host, RT_RUNTIME=self.runtime, RT_USERS=self.users))
+        self.said = []
+
+    def test_restored(self):
+        with self.assertRaises(KeyError), host.unthrottled(self.said.append) as off:
+            self.assertEqual((off, self.runtime.read_text()), (True, '-1'))
+            raise KeyError
+        self.assertEqual(self.runtime.read_text(), '950000')
+        self.assertFalse(self.users.exists())
+        self.assertEqual(len(self.said), 1)
+
+    def test_the_last_of_two_restores(self):
+        with host.unthrottled(self.said.append):
+            state = json.loads(self.users.read_text())
+            self.users.write_text(json.dumps({**state, 'users': [*state['users'], 1]}))
+        self.assertEqual(self.runtime.read_text(), '-1')
+        self.users.write_text(json.dumps({'before': '950000', 'users': [4194305]}))
+        with host.unthrottled(self.said.append):
+            self.assertEqual(self.runtime.read_text(), '-1')
+        self.assertEqual(self.runtime.read_text(), '950000', 'also what a run that was killed had found')
+
+    def test_off_already(self):
+        self.runtime.write_text('-1')
+        with host.unthrottled(self.said.append) as off:
+            self.assertTrue(off)
+        self.assertEqual((self.said, self.users.exists()), ([], False))
+
+    def test_not_allowed(self):
+        with mock.patch.object(host, '_enter', side_effect=PermissionError(1, 'not permitted')), \
+                host.unthrottled(self.said.append) as off:
+            self.assertFalse(off)
+        self.assertIn('as root', self.said[0])
+
+    def test_switched_on_by_something_else(self):
+        with host.unthrottled(self.said.append):
+            self.assertFalse(host.throttled_again())
+            self.runtime.write_text('950000')
+            self.assertTrue(host.throttled_again())
+            self.assertEqual(self.runtime.read_text(), '-1')
 
 
 if __name__ == '__main__':
