@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+
 from nfv import answer
 from nfv.progress import Failure
 
@@ -16,7 +18,12 @@ class Console(Terminal):
 
     def __init__(self, host: VirtHost, domain: str):
         super().__init__(host, 'console', domain, '--force')
-        self.find('that it is attached', lambda line: True if 'Escape character' in line else None)
+        end = time.monotonic() + TIMEOUT
+        while not self.raw():
+            self._read()
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.end()
+                raise Failure(f'{host.name}: {self.command} did not attach:\n' + '\n'.join(self.lines[-10:]))
 
     def expect(self, verb: str, timeout: float = TIMEOUT) -> answer.Answer:
         """The guest's next answer of this verb."""

@@ -4,8 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import json
+import re
+import time
 from typing import Any
+
+from nfv.progress import Failure
 
 from terminal import TIMEOUT, Terminal
 from virthost import VirtHost
@@ -19,29 +24,57 @@ def promise(host: VirtHost, domain: str, **contract: int | str) -> None:
         host.qmp(domain, 'qom-set', path='/machine', property=f'migration-{name.replace("_", "-")}', value=value)
 
 
-def event(line: str, name: str) -> dict[str, Any] | None:
-    """The data of one line of `virsh qemu-monitor-event`, if it is of that event. Pure."""
-    head, _, data = line.partition(': ')
-    if not head.startswith(f'event {name} '):
+@dataclass(frozen=True)
+class Event:
+    """What QEMU told; `at`: when, in seconds, on the host's clock."""
+
+    name: str
+    at: float
+    domain: str
+    data: dict[str, Any]
+
+
+LINE = re.compile(r"event (?P<name>\w+) at (?P<at>[\d.]+) for domain '(?P<domain>[^']*)': (?P<data>.*)")
+
+
+def event(line: str) -> Event | None:
+    """Out of one line of `virsh qemu-monitor-event`. Pure."""
+    found = LINE.fullmatch(line)
+    if not found:
         return None
-    return json.loads(data) if data and data != '<null>' else {}
-
-
-def moment(line: str) -> float:
-    """When QEMU sent the event of such a line, in seconds. Pure."""
-    return float(line.partition(' at ')[2].split()[0])
+    data = found['data']
+    return Event(found['name'], float(found['at']), found['domain'], {} if data == '<null>' else json.loads(data))
 
 
 class Events(Terminal):
-    """What QEMU tells; libvirt ends QEMU right after a migration, so asking is too late."""
+    """Of all domains of a host; libvirt ends QEMU right after a migration, so asking QEMU would be too late.
 
-    def __init__(self, host: VirtHost, *domain: str):
-        """Of one domain, or of all of the host's, those that come later included."""
-        super().__init__(host, 'qemu-monitor-event', *domain, '--loop')
+    virsh does not say when it begins to listen, so a bystander is resumed until that is heard.
+    """
 
-    def await_event(self, name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
-        return self.find(f'the event {name}', lambda line: event(line, name), timeout)
+    def __init__(self, host: VirtHost, bystander: str):
+        super().__init__(host, 'qemu-monitor-event', '--loop')
+        end = time.monotonic() + TIMEOUT
+        while True:
+            host.virsh('resume', bystander)
+            host.virsh('suspend', bystander)
+            try:
+                self.event('RESUME', bystander, timeout=0.5)
+                return
+            except Failure:
+                if time.monotonic() > end:
+                    self.end()
+                    raise
 
-    def last(self, name: str) -> float:
-        """When the last of them was sent that has been read."""
-        return [moment(line) for line in self.lines if event(line, name) is not None][-1]
+    def event(self, name: str, domain: str, timeout: float = TIMEOUT) -> Event:
+        """The next of them that has not been read yet."""
+        def match(line: str) -> Event | None:
+            found = event(line)
+            return found if found and (found.name, found.domain) == (name, domain) else None
+
+        return self.find(f'the event {name} of {domain}', match, timeout)
+
+    def last(self, name: str, domain: str) -> Event:
+        """The last of them that has been read."""
+        found = filter(None, map(event, self.lines))
+        return [each for each in found if (each.name, each.domain) == (name, domain)][-1]

@@ -89,6 +89,13 @@ def with_arguments(xml: str, *arguments: str) -> str:
     return ET.tostring(root, encoding='unicode')
 
 
+def named(xml: str, new: str) -> str:
+    """Another domain that is the same."""
+    root = ET.fromstring(xml)
+    need(root, 'name').text = new
+    return ET.tostring(root, encoding='unicode')
+
+
 def without(xml: str, path: str) -> str:
     """Without the elements of this path."""
     root = ET.fromstring(xml)
@@ -124,6 +131,13 @@ def with_vcpus(xml: str, most: int, current: int) -> str:
     vcpu = need(root, 'vcpu')
     vcpu.text = str(most)
     vcpu.set('current', str(current))
+    return ET.tostring(root, encoding='unicode')
+
+
+def with_pin(xml: str, cpu: int) -> str:
+    """With its first vCPU pinned by libvirt."""
+    root = ET.fromstring(xml)
+    ET.SubElement(ET.SubElement(root, 'cputune'), 'vcpupin', vcpu='0', cpuset=str(cpu))
     return ET.tostring(root, encoding='unicode')
 
 

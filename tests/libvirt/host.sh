@@ -40,5 +40,8 @@ ip link add br0 type bridge
 ip link set br0 up
 
 libvirtd --listen > "$dir/libvirtd.out" 2>&1 < /dev/null &
-# The shell collects every child that ends while it waits for this one.
-cat > /dev/null
+libvirtd=$!
+exec 3<&0
+{ cat <&3 > /dev/null; kill -KILL $libvirtd; } &
+# Every child that is left alone becomes this shell's, which collects it while it waits.
+wait $libvirtd

@@ -32,7 +32,7 @@ class Authority:
         self.key, self.certificate = directory / 'ca-key.pem', directory / 'ca-cert.pem'
         template = directory / 'ca.template'
         template.write_text('\n'.join(AUTHORITY))
-        certtool('--generate-privkey', '--key-type=ecdsa', '--outfile', self.key)
+        certtool('--generate-privkey', '--key-type=rsa', '--bits=2048', '--outfile', self.key)
         certtool('--generate-self-signed', '--load-privkey', self.key, '--template', template,
                  '--outfile', self.certificate)
 
@@ -42,7 +42,7 @@ class Authority:
         template = self.directory / f'{name}.template'
         template.write_text('\n'.join(host_template(name, address)))
         key = place / 'server-key.pem'
-        certtool('--generate-privkey', '--key-type=ecdsa', '--outfile', key)
+        certtool('--generate-privkey', '--key-type=rsa', '--bits=2048', '--outfile', key)
         certtool('--generate-certificate', '--load-privkey', key, '--load-ca-certificate', self.certificate,
                  '--load-ca-privkey', self.key, '--template', template, '--outfile', place / 'server-cert.pem')
         (place / 'ca-cert.pem').write_bytes(self.certificate.read_bytes())

@@ -8,8 +8,8 @@ import os
 import pty
 import select
 import subprocess
+import termios
 import time
-import tty
 from typing import Callable, TypeVar
 
 from nfv.progress import Failure
@@ -27,7 +27,6 @@ class Terminal:
         self.partial = b''
         self.lines: list[str] = []
         self.master, terminal = pty.openpty()
-        tty.setraw(terminal)
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(host.inside('virsh', '-c', 'qemu:///system', *arguments), stdin=terminal,
                                         stdout=terminal, stderr=terminal, start_new_session=True)
@@ -57,6 +56,10 @@ class Terminal:
                     return found
         raise Failure(f'{self.host.name}: {self.command} did not show {what} in {timeout:.0f} s; it says:\n' +
                       '\n'.join(self.lines[-10:]) + '\n' + self.host.said())
+
+    def raw(self) -> bool:
+        """Whether the command has switched the terminal to single characters; it throws away what was typed before."""
+        return not termios.tcgetattr(self.master)[3] & termios.ICANON
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())

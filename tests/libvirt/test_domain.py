@@ -62,10 +62,10 @@ class Fitted(unittest.TestCase):
 class Read(unittest.TestCase):
     def test_event(self):
         line = "event NFV_MIGRATION_ENDED at 12.345678 for domain 'd': {\"verdict\":\"kept\",\"why\":\"5 ms: fits\"}"
-        self.assertEqual(contract.event(line, 'NFV_MIGRATION_ENDED'), {'verdict': 'kept', 'why': '5 ms: fits'})
-        self.assertIsNone(contract.event(line, 'NFV_MIGRATION'))
-        self.assertEqual(contract.event("event RESUME at 12.3 for domain 'd': <null>", 'RESUME'), {})
-        self.assertEqual(contract.moment(line), 12.345678)
+        self.assertEqual(contract.event(line), contract.Event('NFV_MIGRATION_ENDED', 12.345678, 'd',
+                                                              {'verdict': 'kept', 'why': '5 ms: fits'}))
+        self.assertEqual(contract.event("event RESUME at 12.3 for domain 'd': <null>").data, {})
+        self.assertIsNone(contract.event('Migration: [ 50 %]'))
 
     def test_configuration(self):
         self.assertEqual(virthost.conf({'a': 1, 'b': 'x', 'c': ['y', 'z']}), 'a = 1\nb = "x"\nc = ["y", "z"]\n')

@@ -146,6 +146,11 @@ class VirtHost:
         (self.directory / f'{name}.xml').write_text(xml)
         self.virsh('define', self.directory / f'{name}.xml')
 
+    def create(self, xml: str, name: str) -> None:
+        """A domain that is gone when it ends; paused yet."""
+        (self.directory / f'{name}.xml').write_text(xml)
+        self.virsh('create', self.directory / f'{name}.xml', '--paused')
+
     def qmp(self, domain: str, command: str, **arguments: Any) -> Any:
         """A QMP command, as an operator sends it with virsh."""
         answer = json.loads(self.virsh('qemu-monitor-command', domain, json.dumps(
