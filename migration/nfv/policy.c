@@ -51,6 +51,8 @@ static struct {
     uint64_t best; /* of all windows, those with few bytes included */
     uint64_t dirty_rate;
     uint64_t shortened;  /* bytes that went into shortening the stop */
+    /* Where that is under way: what it shall cost, and where it began. */
+    uint64_t costs, costs_sent, costs_pending;
     bool drained;
     bool round_ended;    /* the last step found no more to send */
     /* Of the round that is made: what was pending when it began, and when. */
@@ -82,7 +84,7 @@ static void measure_bandwidth(void)
         policy.window_bytes = bytes;
     } else if (spent >= WINDOW_US) {
         uint64_t sent = bytes - policy.window_bytes;
-        uint64_t rate = sent * 1000000 / spent;
+        uint64_t rate = sent * US_PER_S / spent;
 
         if (sent >= WINDOW_BYTES) {
             policy.windows[policy.window_count++ % WINDOWS] = rate;
@@ -106,7 +108,7 @@ static uint64_t first_bandwidth(void)
     uint64_t sent = migration_transferred_bytes() - policy.window_bytes;
     int64_t spent = now_us() - policy.window_start;
 
-    return spent >= WINDOW_LEAST_US ? sent * 1000000 / spent : 0;
+    return spent >= WINDOW_LEAST_US ? sent * US_PER_S / spent : 0;
 }
 
 /* The lower half is windows in which little was dirty, or others sent. */
@@ -157,7 +159,11 @@ static uint64_t synchronise(uint64_t before)
     pending = must + can;
     policy.sync_cost = now_us() - start;
     if (since > 0 && pending >= before) {
-        policy.dirty_rate = (pending - before) * 1000000 / since;
+        uint64_t rate = (pending - before) * US_PER_S / since;
+
+        /* While nothing was sent, what is dirty could not become it again. */
+        policy.dirty_rate =
+            policy.drained ? MAX(policy.dirty_rate, rate) : rate;
     }
     policy.last_sync = start;
     return pending;
@@ -209,6 +215,29 @@ static void record(const MigrationState *s, const NfvSituation *situation,
                             situation->dirty_rate, d->stop);
 }
 
+/*
+ * Bytes that did not make the pending memory less went into shortening the stop
+ * only; those that were expected are counted.
+ */
+static void count_shortened(uint64_t pending)
+{
+    uint64_t sent = migration_transferred_bytes() - policy.costs_sent;
+    uint64_t gone = policy.costs_pending - MIN(pending, policy.costs_pending);
+
+    if (policy.costs && sent > gone + policy.costs) {
+        policy.shortened += sent - gone - policy.costs;
+    }
+    policy.costs = 0;
+}
+
+static void expect_costs(uint64_t costs, uint64_t pending)
+{
+    policy.costs = costs;
+    policy.costs_sent = migration_transferred_bytes();
+    policy.costs_pending = pending;
+    policy.shortened += costs;
+}
+
 static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
 {
     const NfvMigrationSettings *settings = nfv_migration_settings();
@@ -235,16 +264,19 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
     NfvDecision d = nfv_decide(&situation);
 
     policy.drained = false;
-    policy.shortened += d.costs;
+    expect_costs(d.costs, pending);
     record(s, &situation, &d);
     return d;
 }
 
 /* One step */
 
+/* Where post-copy is stock's, so is the way to it. */
 static bool applies(const MigrationState *s)
 {
     return nfv_migration_settings()->policy &&
+           (nfv_migration_settings()->postcopy ||
+            !qatomic_read(&s->start_postcopy)) &&
            s->state == MIGRATION_STATUS_ACTIVE &&
            migrate_mode() == MIG_MODE_NORMAL && !migrate_colo() &&
            !migrate_mapped_ram();
@@ -284,6 +316,7 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
     pending = synchronise(pending);
     nfv_heat_synced();
     count_round(pending);
+    count_shortened(pending);
     return take(s, decide(s, pending, may_switch));
 }
 
@@ -336,6 +369,7 @@ static void reset(void)
     policy.best = 0;
     policy.dirty_rate = 0;
     policy.shortened = 0;
+    policy.costs = 0;
     policy.drained = false;
     policy.round_ended = false;
     policy.rounds = 0;

@@ -386,6 +386,9 @@ static int destination_notify(NotifierWithReturn *notifier, void *data,
 {
     struct PostcopyNotifyData *notify = data;
 
+    if (!nfv_migration_settings()->postcopy) {
+        return 0;
+    }
     if (notify->reason == POSTCOPY_NOTIFY_INBOUND_LISTEN) {
         nfv_stall_start();
     } else if (notify->reason == POSTCOPY_NOTIFY_INBOUND_END) {

@@ -102,6 +102,9 @@ static void cancel(MigrationState *s)
                nfv_migration_settings()->deadline);
     migrate_set_error(s, err);
     error_free(err);
+    /* It shuts the return path down first, which would look like a failure. */
+    migrate_set_state(&s->state, MIGRATION_STATUS_ACTIVE,
+                      MIGRATION_STATUS_CANCELLING);
     migration_cancel();
 }
 

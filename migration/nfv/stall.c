@@ -36,7 +36,7 @@ void nfv_stall_start(void)
     nfv_stall_table_free(stall.table);
     stall.table = nfv_stall_table_new(current_machine->smp.max_cpus);
     qatomic_set(&stall.waiting, 0);
-    qatomic_set(&stall.on, nfv_migration_settings()->postcopy);
+    qatomic_set(&stall.on, true);
 }
 
 void nfv_stall_stop(void)

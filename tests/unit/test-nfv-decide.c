@@ -111,7 +111,7 @@ static const Case cases[] = {
       NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
     { "not-shorter",
-      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 500001 },
+      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 501000 },
       NFV_MIGRATION_STEP_SWITCH,
       NFV_MIGRATION_REASON_STOP_FITS },
     { "not-worth-it",
