@@ -30,12 +30,20 @@ import xml.etree.ElementTree as ET
 
 from nfv.shown import difference
 
+
+
+def is_built(top: Path) -> bool:
+    """Whether make may be called there; not where the build is another tree's, which it would change."""
+    return (top / 'build/build.ninja').exists() and not any((top / name).is_symlink() for name in ('build', 'qemu'))
+
+
 PATIENCE = {False: 120, True: 900}
 PR_SET_CHILD_SUBREAPER = 36
 # What a block may need besides a built tree, as the class needs-NAME.
 NEEDS: dict[str, Callable[[Path], str | None]] = {
     'root': lambda top: None if os.geteuid() == 0 else 'root',
     'kvm': lambda top: None if os.access('/dev/kvm', os.R_OK | os.W_OK) else 'access to /dev/kvm',
+    'build': lambda top: None if is_built(top) else 'a built tree: run `make`',
     'guest': lambda top: None if (top / 'build/guest/initrd.gz').exists() else 'build/guest: run `make guest`',
     'probe': lambda top: None if next((top / 'build/nfv/guest').rglob('probe'), None) else 'build/nfv: run `make tree`',
     'stock': lambda top: None if (top / 'build-stock/qemu-system-x86_64').exists() else 'build-stock: run `make stock`',
@@ -239,7 +247,9 @@ class Commands:
         classes = block['classes']
         wanted = next((int(c.removeprefix('exit-')) for c in classes if c.startswith('exit-')), 0)
         patience = PATIENCE['slow' in classes]
-        env = {**os.environ, 'TMPDIR': str(directory), 'LC_ALL': 'C.UTF-8', 'CLONE': str(self.top),
+        # A make in a command is not part of the one that runs this.
+        outer = {name: value for name, value in os.environ.items() if not name.startswith(('MAKE', 'MFLAGS'))}
+        env = {**outer, 'TMPDIR': str(directory), 'LC_ALL': 'C.UTF-8', 'CLONE': str(self.top),
                'PYTHONDONTWRITEBYTECODE': '1',
                'PATH': f'{self.top}/build:{self.top}/tools:{self.top}/qemu/scripts/qmp:{os.environ["PATH"]}'}
         shell = subprocess.Popen(['sh', '-e', '-c', block['text']], env=env, text=True, errors='replace',
