@@ -31,7 +31,6 @@ import xml.etree.ElementTree as ET
 from nfv.shown import difference
 
 
-
 def is_built(top: Path) -> bool:
     """Whether make may be called there; not where the build is another tree's, which it would change."""
     return (top / 'build/build.ninja').exists() and not any((top / name).is_symlink() for name in ('build', 'qemu'))
@@ -45,7 +44,7 @@ NEEDS: dict[str, Callable[[Path], str | None]] = {
     'kvm': lambda top: None if os.access('/dev/kvm', os.R_OK | os.W_OK) else 'access to /dev/kvm',
     'build': lambda top: None if is_built(top) else 'a built tree: run `make`',
     'guest': lambda top: None if (top / 'build/guest/initrd.gz').exists() else 'build/guest: run `make guest`',
-    'probe': lambda top: None if next((top / 'build/nfv/guest').rglob('probe'), None) else 'build/nfv: run `make tree`',
+    'probe': lambda top: None if (top / 'build/nfv/guest/probe/probe').exists() else 'build/nfv: run `make tree`',
     'stock': lambda top: None if (top / 'build-stock/qemu-system-x86_64').exists() else 'build-stock: run `make stock`',
     'cpus': lambda top: None if len(os.sched_getaffinity(0)) > 1 else 'two host CPUs',
 }

@@ -21,9 +21,9 @@ def difference(shown: str, printed: str) -> str | None:
     """The first shown line that was not printed right after the ones before it; None if all were.
 
     A line that is only … stands for any number of lines. Before the first line and after the last one anything may have
-    been printed.
+    been printed. Empty lines do not count.
     """
-    output = ''.join(f'{line}\n' for line in printed.splitlines())
+    output = ''.join(f'{line}\n' for line in printed.splitlines() if line.strip())
     so_far = '^'
     for line in filter(None, map(str.strip, shown.splitlines())):
         so_far += pattern(line)

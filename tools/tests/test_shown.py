@@ -26,6 +26,9 @@ class Shown(unittest.TestCase):
     def test_a_false_start_does_not_mislead(self):
         self.assertIsNone(difference('one\ntwo', 'one\none\ntwo'))
 
+    def test_empty_lines_do_not_count(self):
+        self.assertIsNone(difference('one\n\ntwo\nthree', 'one\ntwo\n  \nthree'))
+
     def test_ellipsis_line_is_any_lines(self):
         self.assertIsNone(difference('one\n…\nthree', 'one\ntwo\ntwo\nthree'))
         self.assertIsNone(difference('one\n…\nthree', 'one\nthree'))
