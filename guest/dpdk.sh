@@ -20,7 +20,7 @@ rte="bitratestats bpf bus-auxiliary bus-dpaa bus-pci bus-vdev cmdline common-dpa
      security telemetry timer mempool-ring net-virtio net-e1000-"
 drivers="mempool_ring net_virtio net_e1000"
 abi=25
-others="dpdk-dev ibverbs-providers libbsd0 libc6 libcap2 libdbus-1-3 libelf1t64 libfdt1 libibverbs1 libjansson4 libmd0
+others="coreutils dpdk-dev ibverbs-providers libbsd0 libc6 libcap2 libdbus-1-3 libelf1t64 libfdt1 libibverbs1 libjansson4 libmd0
         libnl-3-200 libnl-route-3-200 libnuma1 libpcap0.8t64 libsystemd0 libzstd1 zlib1g"
 # Of the guest kernel, where it has not built them in; the init knows their order.
 modules="virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net
@@ -32,7 +32,7 @@ done
 
 # 1. packages; the directory gets its name when it is complete
 if [ ! -d "$debs" ]; then
-    say "downloading the forwarding guest's packages (11 MB)"
+    say "downloading the forwarding guest's packages (14 MB)"
     rm -rf "$debs.new"
     sh "$top/scripts/fetch-apt.sh" "$suite" "$debs.new" $others $(for name in $rte; do echo "librte-$name$abi"; done)
     mv "$debs.new" "$debs"
@@ -82,6 +82,8 @@ libraries_of() {
 }
 cp "$tree/usr/bin/busybox" "$tree/usr/bin/dpdk-testpmd" "$root/bin"
 libraries_of "$root/bin/dpdk-testpmd"
+# stdbuf's part that makes testpmd say at once what it says
+cp "$tree/usr/libexec/coreutils/libstdbuf.so" "$root/lib"
 for driver in $drivers; do
     cp -L "$tree/usr/lib/x86_64-linux-gnu/librte_$driver.so.$abi" "$root/lib/pmd/$driver.so"
     libraries_of "$root/lib/pmd/$driver.so"

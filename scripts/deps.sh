@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench|browser|libvirt
+# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench|browser|libvirt|packet
 #
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -20,7 +20,9 @@ browser) # in which the test looks at that page
     want="chromium" ;;
 libvirt) # the tests of libvirt/: no package that starts a service
     want="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libxml2-utils gnutls-bin iproute2 util-linux libcap2-bin" ;;
-*)      die "usage: deps.sh build|docs|bench|browser|libvirt" ;;
+packet) # nfv-bench packet: the switch with its drivers, namespaces and interfaces
+    want="dpdk-dev iproute2 util-linux coreutils" ;;
+*)      die "usage: deps.sh build|docs|bench|browser|libvirt|packet" ;;
 esac
 
 command -v dpkg-query > /dev/null || {

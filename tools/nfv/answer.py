@@ -21,6 +21,10 @@ class Answer:
         pairs = (word.split('=', 1) for word in self.text.split() if '=' in word)
         return {name: int(value) for name, value in pairs if value.lstrip('-').isdigit()}
 
+    def word(self, name: str) -> str:
+        """The value of a NAME=VALUE word; empty if there is none."""
+        return next((word[len(name) + 1:] for word in self.text.split() if word.startswith(f'{name}=')), '')
+
 
 def parse(line: str) -> Answer | None:
     """None for what is not an answer: firmware, kernel and shell print on the same port."""

@@ -71,6 +71,15 @@ def huge_pages(mib: int) -> Iterator[None]:
         _add(number, -added)
 
 
+def can_reserve(mib: int) -> bool:
+    """Whether huge_pages() would at least try."""
+    number = HUGE / 'nr_hugepages'
+    if not number.exists():
+        return False
+    free = int((HUGE / 'free_hugepages').read_text(encoding='ascii')) * HUGE_MIB
+    return os.access(number, os.W_OK) or free >= mib
+
+
 def _add(number: Path, change: int) -> int:
     """How many more there are. The count is shared by everybody: two runs of ours take turns to change it."""
     with open(number, encoding='ascii') as lock:

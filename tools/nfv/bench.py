@@ -84,13 +84,14 @@ class Bench:
     @contextmanager
     def boot(self, side: Contender, system: guest.Linux | guest.Probe, *, memory: int = 0, smp: int = 1,
              arguments: Sequence[str] = (), name: str = 'guest', vcpu_cpus: Sequence[int] | None = None,
-             own_memory: bool = False, incoming: bool = False, traces: Sequence[str] = ()) -> Iterator[Vm]:
+             own_memory: bool = False, incoming: bool = False, traces: Sequence[str] = (),
+             prefix: Sequence[str] = ()) -> Iterator[Vm]:
         """A guest of `system` that runs and is ready, placed as the side does it; ended at exit.
 
         memory: MiB, 0: enough for that guest; arguments: for QEMU, the same for each side; vcpu_cpus: the host CPUs of
         its vCPUs, None: chosen, empty: not placed at all; own_memory: `arguments` bring the memory backend (`-object
-        …,id=X -machine memory-backend=X`); incoming: wait for a migration instead of being ready. Its name must
-        differ from those of guests that run beside it.
+        …,id=X -machine memory-backend=X`); incoming: wait for a migration instead of being ready; prefix: of the
+        command, which must become QEMU by exec. Its name must differ from those of guests that run beside it.
         """
         memory = memory or (PROBE_MEMORY if isinstance(system, guest.Probe) else LINUX_MEMORY)
         cpus = self.vcpu_cpus(smp) if vcpu_cpus is None else list(vcpu_cpus)
@@ -103,7 +104,7 @@ class Bench:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.directory)))
             vm = Vm(name, directory, self.progress)
             stack.callback(vm.end)
-            vm.start(command, START_TIMEOUT, traces)
+            vm.start([*prefix, *command], START_TIMEOUT, traces)
             if side.name == 'tuned':
                 self._tune(vm, cpus)
             if side.name == 'tuned' and not incoming:
