@@ -174,7 +174,12 @@ def check_properties(top: Path, html: Path, qemu: Path) -> list[str]:
     told = set(json.loads((html / 'names.json').read_text())['nfv-property'])
     real = set(machine_properties(qemu, 'nfv')) - set(machine_properties(qemu, 'q35'))
     # What is for tests is not for a user.
-    return check_names('property', {name for name in real if not name.startswith('x-')}, told)
+    real = {name for name in real if not name.startswith('x-')}
+    page = top / 'docs/man/qemu-nfv.7.rst'
+    words = set(re.findall(r'[a-z][a-z-]+', page.read_text()))
+    return (check_names('property', real, told) +
+            [f'{page.name} does not tell about {name}' for name in sorted(real)
+             if not {name, name.removeprefix('migration-')} & words])
 
 
 def check_traces(top: Path, html: Path) -> list[str]:
