@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 SPHINX := $(or $(wildcard /usr/bin/python3),python3) -m sphinx -E -W --keep-going -q -d build/docs/doctrees
 
 .PHONY: all help configured stock tree guest run bench docs docs-tools check check-full check-upstream check-patches refresh rebase \
-	install clean distclean
+	install dist deb clean distclean
 
 all: configured
 	+$(NINJA) -C build
@@ -33,6 +33,7 @@ help:
 	@echo 'make check-patches   lint patches/'
 	@echo 'make stock           build the same QEMU without our patches and files in build-stock/'
 	@echo 'make install         DESTDIR= as usual; runs with the firmware packages of the host'
+	@echo 'make dist            one tarball that builds without network, in dist/; deb: Debian packages, in dist/deb/'
 	@echo 'make refresh         write the commits of qemu/ back to patches/'
 	@echo 'make rebase TO=X     move patches/ to the point release X (or a directory or tarball of it)'
 	@echo 'make clean           remove objects; distclean: also the assembled source and build directories'
@@ -96,12 +97,19 @@ rebase:
 install: all
 	+DESTDIR='$(DESTDIR)' $(MESON) install -C build --no-rebuild --quiet
 
+dist: configured
+	@sh scripts/dist.sh
+
+deb: configured
+	@sh scripts/deps.sh deb
+	@sh scripts/deb.sh
+
 clean:
 	[ ! -f build/build.ninja ] || $(NINJA) -C build clean
 
 distclean:
 	@[ ! -s qemu/.base ] || sh scripts/queue.sh clean
-	rm -rf qemu qemu.new qemu-stock build build-stock
+	rm -rf qemu qemu.new qemu-stock build build-stock dist
 
 Makefile: ;
 %: configured

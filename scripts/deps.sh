@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a purpose needs; says which. usage: deps.sh build|docs|bench|browser|libvirt|packet
+# Install the Debian packages that a purpose needs; says which. usage: deps.sh PURPOSE, one of those below.
 #
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -22,7 +22,9 @@ libvirt) # the tests of libvirt/: no package that starts a service
     want="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libxml2-utils gnutls-bin iproute2 util-linux libcap2-bin" ;;
 packet) # nfv-bench packet: the switch with its drivers, namespaces and interfaces
     want="dpdk-dev iproute2 util-linux coreutils" ;;
-*)      die "usage: deps.sh build|docs|bench|browser|libvirt|packet" ;;
+deb)    # the Debian packages, their lint, and a new system to install them in
+    want="build-essential debhelper lintian debootstrap python3-sphinx furo rpmlint" ;;
+*)      die "usage: deps.sh $(sed -n 's/^\([a-z]*\)) .*/\1/p' "$0" | paste -s -d '|')" ;;
 esac
 
 command -v dpkg-query > /dev/null || {

@@ -35,11 +35,49 @@ g() (
     git -C "$dir" -c safe.directory='*' -c gc.auto=0 -c core.hooksPath=/dev/null -c core.autocrlf=false "$@"
 )
 
+# release: the version of this tree, which its Debian changelog names: QEMU's and our own count.
+release() { sed -n '1s/^[^(]*(\(.*\)-[^-]*).*/\1/p' "$top/packaging/debian/changelog"; }
+
+# bundled: the source of QEMU in upstream/, which `make dist` put there.
+bundled() {
+    found=$(ls "$top"/upstream/*.dsc "$top"/upstream/qemu-*.tar.* 2> /dev/null | head -n 1) || :
+    [ "$found" ] || die "$top/upstream holds no source of QEMU: unpack the release again, or remove that directory"
+    (cd "$top/upstream" && sha256sum --quiet -c SHA256SUMS) >&2 ||
+        die "$top/upstream does not hold what its SHA256SUMS says: unpack the release again"
+    printf '%s\n' "$found"
+}
+
+# cached: the .dsc that was downloaded, of the pinned version rather than of another.
+cached() {
+    found=$(ls "$cache/source/${source}_$version"*.dsc 2> /dev/null | tail -n 1) || :
+    [ "$found" ] || found=$(ls "$cache/source/${source}_$series".*.dsc 2> /dev/null | tail -n 1) || :
+    [ "$found" ] && printf '%s\n' "$found"
+}
+
+# unpack_dsc DSC DIR: as dpkg-source does, also where there is none.
+unpack_dsc() {
+    if command -v dpkg-source > /dev/null; then
+        dpkg-source --no-copy --no-check -x "$1" "$2" > /dev/null
+        return
+    fi
+    parts=$(sed -n '/^Files:/,/^[^ ]/s/^ [0-9a-f]* [0-9]* //p' "$1")
+    mkdir "$2"
+    for part in $parts; do
+        case $part in
+        *.orig.tar.*)   tar -x -f "${1%/*}/$part" -C "$2" --strip-components=1 ;;
+        *.debian.tar.*) tar -x -f "${1%/*}/$part" -C "$2" ;;
+        esac
+    done
+    sed 's/[[:space:]]*#.*//; /^$/d' "$2/debian/patches/series" | while read -r p _; do
+        patch -s -t -F 0 -N -E -p 1 -d "$2" -i "debian/patches/$p" || die "$p does not apply to $1"
+    done
+}
+
 # unpack FROM DIR: QEMU's source out of a directory, tarball or .dsc, without what we do not build.
 unpack() {
     rm -rf "$2"
     case $1 in
-    *.dsc)  dpkg-source --no-copy --no-check -x "$1" "$2" > /dev/null ;;
+    *.dsc)  unpack_dsc "$1" "$2" ;;
     *)
         mkdir "$2"
         if [ -d "$1" ]; then

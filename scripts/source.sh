@@ -54,7 +54,9 @@ if [ ! -s "$qemu/.base" ] || [ "$from" != "$(cat "$qemu/.origin" 2> /dev/null)" 
         sh "$top/scripts/queue.sh" clean    # nothing of a developer's in there may be lost
     fi
     origin=${from:-debian}
-    [ "$origin" != debian ] || from=$(obtain_dsc)
+    if [ "$origin" = debian ]; then
+        if [ -d "$top/upstream" ]; then from=$(bundled); else from=$(obtain_dsc); fi
+    fi
     [ -e "$from" ] || die "QEMU's source '$from' is gone; give another by ./configure --qemu-source=DIR|TARBALL"
     unpack "$from" "$new"
     base "$origin" "$unpacked"
