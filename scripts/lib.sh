@@ -69,7 +69,7 @@ unpack_dsc() {
         esac
     done
     sed 's/[[:space:]]*#.*//; /^$/d' "$2/debian/patches/series" | while read -r p _; do
-        patch -s -t -F 0 -N -E -p 1 -d "$2" -i "debian/patches/$p" || die "$p does not apply to $1"
+        patch -s -t -F 0 -N -E -p 1 --no-backup-if-mismatch -d "$2" -i "debian/patches/$p" || die "$p does not apply to $1"
     done
 }
 
