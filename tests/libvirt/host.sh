@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first process of a libvirt host of the tests, in namespaces of its own: gives it directories, runs libvirtd, buries
-# what is orphaned. It ends, and all of that host with it, when its standard input ends.
+# The first process of a libvirt host of the tests, in namespaces of its own: gives it directories, and runs libvirtd.
+# It ends, and all of that host with it, when its standard input ends.
 # usage: host.sh DIRECTORY NAME BUILD
 #
 # Copyright (c) 2026 the kvm4nfv authors

@@ -1,4 +1,4 @@
-"""Certificates for hosts: an authority, and a key of each host's that serves as server and as client; made by certtool."""
+"""Certificates for hosts: an authority, and for each host a key that serves as server and as client, by certtool."""
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
 

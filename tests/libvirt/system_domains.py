@@ -1,4 +1,4 @@
-"""Tests of libvirt/*.xml with a real libvirtd: valid, defined, started; and what an operator does with a running domain.
+"""Tests of libvirt/*.xml with a real libvirtd: valid, defined, started, and what is done with a running domain.
 
 usage: system_domains.py QEMU PROBE [TEST...]
 """
@@ -158,7 +158,7 @@ class Domains(Defined):
             self.assertIn('<cputune>', words)
 
     def test_sata(self):
-        """The controller is there with sata=on. The firmware takes half a minute to look at it with TCG, so it does not boot."""
+        """The controller is there with sata=on. Not booted: with TCG the firmware takes half a minute."""
         text = self.site.prepared(xml('sata'))
         with self.defined(text) as name:
             self.host.virsh('start', name, '--paused')
@@ -209,7 +209,8 @@ class Domains(Defined):
         if Path('/sys/bus/pci/devices/0000:00:1f.6').exists():
             self.skipTest('this host has a PCI device 0000:00:1f.6')
         with self.defined(text) as name:
-            self.assertRegex(self.host.refused('start', name), '0000:00:1f.6|does not support|doesn.t support passthrough')
+            self.assertRegex(self.host.refused('start', name),
+                             '0000:00:1f.6|does not support|doesn.t support passthrough')
 
 
 class SelfPlaced(Defined):

@@ -54,7 +54,8 @@ class Fitted(unittest.TestCase):
 
     def test_little_changes(self):
         self.assertIn('current="1">2</vcpu>', domain.with_vcpus(xml('minimal'), 2, 1))
-        self.assertIn('bus="0x07" slot="0x01" function="0x2"', domain.with_function(xml('sriov'), '0x07', '0x01', '0x2'))
+        self.assertIn('bus="0x07" slot="0x01" function="0x2"',
+                      domain.with_function(xml('sriov'), '0x07', '0x01', '0x2'))
         self.assertEqual(domain.disks(xml('sata')), ['/var/lib/libvirt/images/nfv-sata.qcow2'])
         self.assertEqual(domain.name(xml('sata')), 'nfv-sata')
 

@@ -179,8 +179,7 @@ def missing() -> str | None:
         return 'libvirtd in namespaces needs root'
     path = os.environ.get('PATH', '') + ':/usr/sbin:/sbin'
     for tool, package in (('libvirtd', 'libvirt-daemon'), ('virsh', 'libvirt-clients'), ('ip', 'iproute2'),
-                          ('nsenter', 'util-linux'), ('virt-xml-validate', 'libvirt-clients'), ('xmllint', 'libxml2-utils'),
-                          ('certtool', 'gnutls-bin')):
+                          ('nsenter', 'util-linux'), ('certtool', 'gnutls-bin')):
         if not shutil.which(tool, path=path):
             return f'{tool} is missing: install the package {package} (scripts/deps.sh libvirt)'
     if not list(Path('/usr/lib').glob('**/libvirt/connection-driver/libvirt_driver_qemu.so')) and \
