@@ -141,6 +141,16 @@ def with_pin(xml: str, cpu: int) -> str:
     return ET.tostring(root, encoding='unicode')
 
 
+def boots_from_its_first_interface(xml: str) -> str:
+    """Instead of a kernel of ours: the network card's firmware asks for an address."""
+    root = ET.fromstring(xml)
+    system = need(root, 'os')
+    for tag in ('kernel', 'cmdline'):
+        system.remove(need(root, f'os/{tag}'))
+    ET.SubElement(need(root, 'devices/interface'), 'boot', order='1')
+    return ET.tostring(root, encoding='unicode')
+
+
 def with_function(xml: str, bus: str, slot: str, function: str) -> str:
     """With another PCI function for its hostdev interface."""
     root = ET.fromstring(xml)

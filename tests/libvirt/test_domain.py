@@ -53,6 +53,9 @@ class Fitted(unittest.TestCase):
             domain.without(xml('minimal'), 'devices/video')
 
     def test_little_changes(self):
+        root = ET.fromstring(domain.boots_from_its_first_interface(domain.fitted(xml('vhost-user'), '/q', '/k')))
+        self.assertIsNone(root.find('os/kernel'))
+        self.assertEqual([card.find('boot') is not None for card in root.iterfind('devices/interface')], [True, False])
         self.assertIn('current="1">2</vcpu>', domain.with_vcpus(xml('minimal'), 2, 1))
         self.assertIn('bus="0x07" slot="0x01" function="0x2"',
                       domain.with_function(xml('sriov'), '0x07', '0x01', '0x2'))
