@@ -38,6 +38,7 @@ def moved(site: Site, rate: float, size: int, seconds: float) -> Measurement:
     """Half of the time before, half of it after."""
     progress = site.bench.progress
     source = site.boot('source', 0, traces=TRACES)
+    site.network.learn(site.space)
     way = site.network.way(source.ready.word('mac0'))
     destination = site.boot('destination', 0, incoming=True, traces=TRACES)
     load = site.load(way)

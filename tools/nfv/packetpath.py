@@ -98,7 +98,7 @@ class Network:
                 self._bridge(space, port)
 
     def _bridge(self, space: Space, port: int) -> None:
-        """Generator and both ends; the guest is where it was heard of last, at first at the source."""
+        """Generator and both ends; no frame goes where the guest was not heard of."""
         far = []
         for end in self.ends:
             name = self.name('tap', end, 0, port)
@@ -110,7 +110,12 @@ class Network:
         space.bridge(f'bridge{port}', f'far{port}', *far)
         for name in far:
             space.run('bridge', 'link', 'set', 'dev', name, 'flood', 'off')
-        space.run('bridge', 'fdb', 'replace', guest_mac(0, port), 'dev', far[0], 'master', 'dynamic')
+
+    def learn(self, space: Space) -> None:
+        """The guest runs at the source: as if the bridges had heard of it there. A TAP that is not open knows nobody."""
+        for port in PORTS:
+            space.run('bridge', 'fdb', 'replace', guest_mac(0, port), 'dev', self.name('tap', 'source', 0, port),
+                      'master', 'dynamic')
 
     def switch_ports(self) -> list[Port]:
         """Of the switch, in pairs."""
