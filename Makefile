@@ -78,7 +78,7 @@ docs: docs-tools
 check: all tree guest docs-tools
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
 
-check-full: all tree guest docs-tools
+check-full: all tree guest docs-tools deb
 	@$(PYTHON) scripts/run-tests.py --setup slow build/nfv $(OURS)
 
 check-upstream: all stock

@@ -28,8 +28,31 @@ refused() {
     grep -qF -- "$words" "$tmp/said" || { cat "$tmp/said"; return 1; }
 }
 
+# skipped NAME REASON
+skipped() {
+    number=$((number + 1))
+    echo "ok $number $1 # SKIP $2"
+}
+
+# One version: QEMU's and our own count, for each kind of package.
+versions() {
+    case $(release) in
+    "$version"+nfv[0-9]*) ;;
+    *) echo "packaging/debian/changelog names $(release), UPSTREAM $version"; return 1 ;;
+    esac
+    grep -qx "Version: *$(release)" "$top/packaging/qemu-nfv.spec" ||
+        { echo "packaging/qemu-nfv.spec has another version than $(release)"; return 1; }
+}
+
+# rpmlint's errors; its exit status also counts warnings in some versions.
+spec() {
+    rpmlint "$top/packaging/qemu-nfv.spec" > "$tmp/rpmlint" 2>&1 || :
+    grep -q ' 0 errors' "$tmp/rpmlint" || { cat "$tmp/rpmlint"; return 1; }
+}
+
 scripts_parse() {
-    for f in "$top/configure" "$top"/scripts/*.sh "$top"/guest/*.sh "$top/.ci/run"; do sh -n "$f" || return 1; done
+    for f in "$top/configure" "$top"/scripts/*.sh "$top"/guest/*.sh "$top/.ci/run" "$top"/packaging/*.sh \
+        "$top"/packaging/debian/*.postinst "$top"/packaging/debian/*.prerm; do sh -n "$f" || return 1; done
 }
 
 # What configure reads before it looks at the source: enough for its refusals.
@@ -41,7 +64,7 @@ copy() {
 in_dir() (cd "$1" && shift && "$@")
 
 headers() {
-    for f in $(find "$top/hw/nfv" "$top/include/hw/nfv" "$top/scripts" "$top/tests" "$top/tools" "$top/guest" \
+    for f in $(find "$top/hw/nfv" "$top/include/hw/nfv" "$top/scripts" "$top/tests" "$top/tools" "$top/guest" "$top/packaging" \
                     -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' \)); do
         head -n 20 "$f" | grep -q 'SPDX-License-Identifier: GPL-2.0-or-later' || { echo "$f has no SPDX line"; bad=1; }
     done
@@ -73,6 +96,10 @@ ok "configure refuses another version of QEMU" \
     refused "9.2.0" "$tmp/plain/configure" --no-install-deps --qemu-source="$tmp/old"
 ok "configure wants a value for --qemu-source" \
     refused "--qemu-source wants a value" "$tmp/plain/configure" --no-install-deps --qemu-source
+ok "the packages have one version" versions
+if command -v rpmlint > /dev/null; then ok "rpmlint finds no error in the RPM spec" spec
+else skipped "rpmlint finds no error in the RPM spec" "rpmlint is missing: sh scripts/deps.sh deb"
+fi
 ok "the queue has no work that is not in patches/" sh "$top/scripts/queue.sh" clean
 echo "1..$number"
 exit $failed
