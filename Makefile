@@ -10,13 +10,14 @@ PYTHON := build/pyvenv/bin/python3
 # The tests of ours in QEMU's build.
 OURS := build:test-nfv-*,qtest-x86_64/nfv-*
 
-# The migrations that `make bench` measures.
+# What `make bench` measures.
+BENCH ?= migrate
 BENCH_ARGS ?=
 
 # The Python that has Debian's packages.
 SPHINX := $(or $(wildcard /usr/bin/python3),python3) -m sphinx -E -W --keep-going -q -d build/docs/doctrees
 
-.PHONY: all help configured stock tree guest run bench docs docs-tools check check-full check-upstream check-patches refresh rebase \
+.PHONY: all help configured stock tree guest run bench docs docs-tools bench-tools browser-tools stress-guest check check-full check-upstream check-patches refresh rebase \
 	install dist deb clean distclean
 
 all: configured
@@ -26,7 +27,8 @@ help:
 	@echo 'make                 obtain QEMU, configure and build it in build/'
 	@echo 'make run             boot a real-time guest on -M nfv, measure it, migrate it while it runs'
 	@echo '                     (ACCEL=kvm|tcg KERNEL= INITRD= RUN_ARGS="QEMU arguments")'
-	@echo 'make bench           measure live migration beside stock QEMU (BENCH_ARGS=, see tools/nfv-bench migrate --help)'
+	@echo 'make bench           measure beside stock QEMU (BENCH=migrate|timer|interrupt|packet|all BENCH_ARGS=;'
+	@echo '                     see tools/nfv-bench --help)'
 	@echo 'make check           every test of ours; check-full: also the slow ones'
 	@echo 'make check-upstream  the unit tests and qtests of QEMU itself on our binary'
 	@echo 'make docs            the manual in build/docs/html, and the man pages in build/docs/man'
@@ -63,8 +65,8 @@ run: all guest
 	@$(PYTHON) tools/nfv-run --qemu build/qemu-system-x86_64 --kernel '$(or $(KERNEL),build/guest/vmlinuz)' \
 		--initrd '$(or $(INITRD),build/guest/initrd.gz)' --accel $(or $(ACCEL),auto) -- $(RUN_ARGS)
 
-bench: all stock tree guest
-	@$(PYTHON) tools/nfv-bench migrate $(BENCH_ARGS)
+bench: all stock tree guest bench-tools
+	@$(PYTHON) tools/nfv-bench $(BENCH) $(BENCH_ARGS)
 
 docs-tools:
 	@sh scripts/deps.sh docs
@@ -75,10 +77,21 @@ docs: docs-tools
 	@[ ! -d docs/man ] || $(SPHINX) -b man docs build/docs/man
 	@echo 'open build/docs/html/index.html, or man -l build/docs/man/nfv-bench.1'
 
-check: all tree guest docs-tools
+# What nfv-bench and its tests call.
+bench-tools:
+	@sh scripts/deps.sh bench
+
+browser-tools:
+	@sh scripts/deps.sh browser
+
+# The test guest with stress-ng in it.
+stress-guest: guest
+	@sh guest/stress.sh build/guest
+
+check: all tree guest docs-tools bench-tools
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
 
-check-full: all tree guest docs-tools deb
+check-full: all stock tree guest stress-guest docs-tools bench-tools browser-tools deb
 	@$(PYTHON) scripts/run-tests.py --setup slow build/nfv $(OURS)
 
 check-upstream: all stock

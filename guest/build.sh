@@ -11,7 +11,7 @@
 mkdir -p "$1" "$cache"
 out=$(cd "$1" && pwd -P)
 src=$top/guest debs=$cache/guest
-applets="awk echo grep killall mkdir mount nproc poweroff rm sed sh sleep stty tail uname"
+applets="awk echo grep killall mkdir mount nproc poweroff renice rm sed sh sleep stty tail uname"
 
 for tool in dpkg-deb cpio gzip "${CC:-cc}"; do
     command -v "${tool%% *}" > /dev/null ||

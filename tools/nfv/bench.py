@@ -19,7 +19,7 @@ from .vm import Vm
 START_TIMEOUT = 60
 BOOT_TIMEOUT = {'kvm': 20, 'tcg': 180}
 ANSWER_TIMEOUT = 60
-PROBE_MEMORY, LINUX_MEMORY = 64, 256
+PROBE_MEMORY, LINUX_MEMORY, STRESS_MEMORY = 64, 256, 768
 
 
 class Bench:
@@ -46,8 +46,10 @@ class Bench:
     def probe(self, **words: object) -> guest.Probe:
         return guest.Probe(self.options.probe, **words)
 
-    def linux(self, **words: object) -> guest.Linux:
-        return guest.Linux(self.options.kernel, self.options.initrd, **words)
+    def linux(self, load: stress.Stress = stress.IDLE, **words: object) -> guest.Linux:
+        """load: what the guest is to do besides; boot() starts it."""
+        initrd = self.options.stress_initrd if load.guest else self.options.initrd
+        return guest.Linux(self.options.kernel, initrd, stress=load.arguments() if load.guest else (), **words)
 
     def accelerator(self, system: guest.Linux | guest.Probe, side: Contender) -> str:
         """KVM if such a guest really runs with it here, else TCG; tried once for each kind of guest."""
@@ -93,7 +95,8 @@ class Bench:
         …,id=X -machine memory-backend=X`); incoming: wait for a migration instead of being ready; prefix: of the
         command, which must become QEMU by exec. Its name must differ from those of guests that run beside it.
         """
-        memory = memory or (PROBE_MEMORY if isinstance(system, guest.Probe) else LINUX_MEMORY)
+        memory = memory or (PROBE_MEMORY if isinstance(system, guest.Probe) else
+                            STRESS_MEMORY if system.stress else LINUX_MEMORY)
         cpus = self.vcpu_cpus(smp) if vcpu_cpus is None else list(vcpu_cpus)
         with ExitStack() as stack:
             huge = side.name != 'stock' and not own_memory and self._reserve(stack, memory)
@@ -111,6 +114,8 @@ class Bench:
                 vm.qmp('cont')
             if not incoming:
                 vm.ready = vm.expect('ready', BOOT_TIMEOUT[self.accelerator(system, side)])[-1]
+                if system.stress:
+                    vm.ask(f'stress {" ".join(system.stress)}', 'stressed', ANSWER_TIMEOUT)
             yield vm
 
     def _tune(self, vm: Vm, cpus: Sequence[int]) -> None:

@@ -77,7 +77,8 @@ def _tracefs() -> tuple[Path, bool]:
     for mount in MOUNTS:
         if (mount / 'instances').is_dir():
             return mount, False
-    done = subprocess.run(['mount', '-t', 'tracefs', 'nodev', str(MOUNTS[0])], capture_output=True, text=True, check=False)
+    done = subprocess.run(['mount', '-t', 'tracefs', 'nodev', str(MOUNTS[0])], capture_output=True, text=True,
+                          check=False)
     if done.returncode:
         raise Failure(f'--breaktrace: cannot mount tracefs: {done.stderr.strip()}')
     return MOUNTS[0], True
@@ -134,7 +135,8 @@ class Trace:
         trace = (self.instance / 'trace').read_text(encoding='utf-8', errors='replace')
         path = Path(f'nfv-bench-trace.{os.getpid()}.{self.side.name}.txt')
         path.write_text(trace, encoding='utf-8')
-        lines = [f'{self.side.name}: a latency was above {self.limit} µs (--breaktrace); the kernel\'s trace is in {path}']
+        lines = [f'{self.side.name}: a latency was above {self.limit} µs (--breaktrace); the kernel\'s trace is in '
+                 f'{path}']
         if not self.side.stock:
             state = path.with_suffix('.json')
             state.write_text(json.dumps(self.vm.qmp('query-nfv'), indent=1) + '\n', encoding='utf-8')

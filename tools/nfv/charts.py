@@ -45,9 +45,10 @@ def svg(figure: Any, label: str) -> str:
     text = io.StringIO()
     figure.savefig(text, format='svg', metadata={'Date': None, 'Creator': None})
     markup = text.getvalue()
-    markup = re.sub(r'#0[0-3]0[0-2]0[0-3]', lambda found: COLOURS.get(found[0], found[0]), markup[markup.index('<svg'):])
-    markup = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1', re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1', markup, count=1),
-                    count=1)
+    markup = markup[markup.index('<svg'):]
+    markup = re.sub(r'#0[0-3]0[0-2]0[0-3]', lambda found: COLOURS.get(found[0], found[0]), markup)
+    for size in ('width', 'height'):
+        markup = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r'\1', markup, count=1)
     # Ids of matplotlib's are the same in each drawing; the page has many.
     mark = f'{zlib.crc32(label.encode()):08x}'
     markup = re.sub(r'(id="|href="#|url\(#)', rf'\g<1>{mark}-', markup)

@@ -20,7 +20,7 @@ PATTERN = re.compile(r'''\s*(?P<test>[a-z]+) (?:/(?P<case>[\w-]+))? (?::(?P<phas
     \s*(?P<operator>[<>]=?)\s* (?P<limit>\d+(?:\.\d+)?) \s*(?P<unit>[a-zµ]*)\s*''', re.VERBOSE)
 FORM = 'TEST[/CASE][:PHASE][+STRESS][@SIDE].STAT[/SIDE] >|>=|<|<= NUMBER[ns|us|ms|s]'
 HELP = f'exit with status 1 if it holds for any row, or if no row is of that kind: {FORM}; SIDE is fork unless given, ' \
-    f'/SIDE makes the ratio to that side, STAT is of {",".join(figures.STATS)} or a column of the table, with - for blanks; ' \
+    f'/SIDE makes the ratio to that side, STAT is of {",".join(figures.STATS)} or a column, with - for its blanks; ' \
     'may be repeated: --fail-if "timer.p999 > 50us" --fail-if "timer.p999/stock > 0.2"'.replace('%', '%%')
 
 

@@ -24,7 +24,7 @@ def check_file(what: str, path: str, how: str) -> None:
 class Linux:
     """Of guest/build.sh. workset: MiB that are kept in motion and verified; beat: microseconds between heartbeats.
 
-    poll: its vCPUs never halt; extra: further words for its kernel.
+    poll: its vCPUs never halt; extra: further words for its kernel; stress: arguments of a stress-ng in it.
     """
 
     kernel: str
@@ -34,10 +34,12 @@ class Linux:
     beat: int = 0
     poll: bool = False
     extra: tuple[str, ...] = ()
+    stress: tuple[str, ...] = ()
 
     def check(self) -> None:
         check_file('guest kernel', self.kernel, 'make the guest with guest/build.sh OUTDIR')
-        check_file('guest initrd', self.initrd, 'make the guest with guest/build.sh OUTDIR')
+        script = 'guest/stress.sh' if self.stress else 'guest/build.sh'
+        check_file('guest initrd', self.initrd, f'make it with {script} OUTDIR')
 
     def arguments(self) -> list[str]:
         words = [LINUX_APPEND.format(workset=self.workset, interval=self.interval),
@@ -73,6 +75,7 @@ class Probe:
     pulse: bool = False
     halt: bool = False
     break_us: int = 0
+    stress: tuple[str, ...] = ()        # it has none
 
     def check(self) -> None:
         check_file('probe guest', self.kernel, 'make it with `make tree`')

@@ -13,7 +13,7 @@ from .contender import Contender
 from .measurement import Case, Measurement
 from .meter import Pulse, moving, standing
 from .progress import Failure
-from .timer import BOOT, MIGRATION_SECONDS, VCPUS
+from .timer import BOOT, MIGRATION_SECONDS, NO_STRESS, VCPUS
 
 CASES = {
     'probe-idle': f'probe guest, {VCPUS["idle"]}',
@@ -46,6 +46,8 @@ class Interrupt:
                 for name in options.interrupt_cases]
 
     def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
+        if case.stress.guest:
+            return NO_STRESS
         try:
             bench.probe().check()
         except Failure as failure:

@@ -1,4 +1,4 @@
-"""What counts latencies in a running guest, and how it is used: for a while, or before, during and after a migration."""
+"""What counts latencies in a running guest, and its use: for a while, or before, during and after a migration."""
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later
 

@@ -56,16 +56,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='[%(default)s]')
     builds.add_argument('--fork-machine', default='', metavar='OPTIONS',
                         help='further options of -M nfv: --fork-machine=emulator-priority=1')
-    builds.add_argument('--fork-args', type=shlex.split, default=[], metavar='ARGS', help='further arguments of the fork')
+    builds.add_argument('--fork-args', type=shlex.split, default=[], metavar='ARGS',
+                        help='further arguments of the fork, in one word')
     builds.add_argument('--accel', choices=('auto', 'kvm', 'tcg'), default='auto', help='auto: KVM if the guest runs')
     builds.add_argument('--cpu', help='CPU model [kvm: host, tcg: max]')
     builds.add_argument('--probe', default=str(TOP / 'build/nfv/guest/probe/probe'), help='[%(default)s]')
     builds.add_argument('--kernel', default=str(TOP / 'build/guest/vmlinuz'), help='[%(default)s]')
     builds.add_argument('--initrd', default=str(TOP / 'build/guest/initrd.gz'), help='[%(default)s]')
+    builds.add_argument('--stress-initrd', default=str(TOP / 'build/guest/stress.gz'), metavar='INITRD',
+                        help='of guest/stress.sh, for load in the guest [%(default)s]')
     files = parser.add_argument_group('what is written and judged')
     files.add_argument('--json', metavar='FILE', help='every histogram, and the machine\'s description')
     files.add_argument('--html', metavar='FILE', help='one page for a browser, the verdict first')
-    files.add_argument('--prometheus', metavar='FILE', help='for node_exporter\'s textfile collector; FILE ends in .prom')
+    files.add_argument('--prometheus', metavar='FILE',
+                       help='for node_exporter\'s textfile collector; FILE ends in .prom')
     files.add_argument('--fail-if', action='append', default=[], type=condition.parse, metavar='CONDITION',
                        help=condition.HELP)
 
@@ -141,7 +145,8 @@ class Session:
         self.found.complete = True
 
     def _possible(self, shared: Bench, run: Run) -> bool:
-        why = bench.problem(run.side, run.case.stress) or             self.tests[run.case.test].skip(shared, run.case, run.side)
+        test = self.tests[run.case.test]
+        why = bench.problem(run.side, run.case.stress) or test.skip(shared, run.case, run.side)
         if why and self.found.skip(run.case, run.side, why):
             self.progress.say(f'skipped: {run.case}, {run.side.name}: {why}')
         return not why

@@ -25,6 +25,7 @@ BOOT = {'linux': 8, 'probe': 1.5}
 MIGRATION_SECONDS = 6
 QUICK = ('probe-idle', 'probe-poll', 'linux-idle', 'probe-migrate')
 WORKSET = 1
+NO_STRESS = 'the probe guest runs nothing besides: load in the guest is for the Linux guest'
 
 
 class Timer:
@@ -52,6 +53,8 @@ class Timer:
             self._guest(bench, case).check()
         except Failure as failure:
             return str(failure)
+        if case.stress.guest and not case.name.startswith('linux'):
+            return NO_STRESS
         return None
 
     def _guest(self, bench: Bench, case: Case) -> Linux | Probe:
@@ -59,7 +62,8 @@ class Timer:
         kind, _, vcpu = case.name.partition('-')
         if kind == 'linux':
             extra = (f'nfv.break={options.breaktrace}',) if options.breaktrace else ()
-            return bench.linux(workset=WORKSET, interval=options.timer_interval, poll=vcpu != 'idle', extra=extra)
+            return bench.linux(case.stress, workset=WORKSET, interval=options.timer_interval, poll=vcpu != 'idle',
+                               extra=extra)
         return bench.probe(fill=None if vcpu == 'migrate' else 0, timer=options.timer_interval, halt=vcpu == 'idle',
                            break_us=options.breaktrace or 0)
 

@@ -172,14 +172,15 @@ class Sessions(unittest.TestCase):
                 return Measurement({'latency': results.counted(1, 2)})
 
         with mock.patch.object(contender.Contender, 'check'), mock.patch.object(contender.Contender, 'version'), \
-                mock.patch.object(host, 'RT_RUNTIME', Path('/none')):
+                mock.patch.multiple(host, RT_RUNTIME=Path('/no/such/file'), RT_USERS=Path('/no/such/file')):
             whole = session.Session({'timer': Test()}, options('-n', '2', '--stress', 'idle'), mock.Mock(**{
                 'step.return_value': mock.MagicMock(), 'left.return_value': 1.0}))
             whole.found.describe = lambda *_: None
             whole.run()
         found = whole.found.as_json()
         self.assertTrue(found['complete'])
-        self.assertEqual({name: (len(side['rounds']), side['errors']) for name, side in found['results'][0]['sides'].items()},
+        row = found['results'][0]['sides']
+        self.assertEqual({name: (len(side['rounds']), side['errors']) for name, side in row.items()},
                          {'fork': (2, []), 'stock': (2, []), 'tuned': (0, ['it broke'] * 2)})
         self.assertEqual([(one['case'], one['side']) for one in found['skipped']],
                          [('b', side) for side in contender.NAMES])
