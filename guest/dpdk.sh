@@ -11,17 +11,16 @@
 sh "$top/guest/build.sh" "$1"
 out=$(cd "$1" && pwd -P)
 src=$top/guest debs=$cache/guest-dpdk linux=$cache/guest
-applets="arp awk cat chmod cut echo grep insmod ip ln ls mkdir mkfifo mount nproc poweroff readlink sed seq sh sleep sort stty tail
-         uname"
+applets="arp awk cat grep insmod ip ls mkfifo mount nproc poweroff readlink sed seq sh sleep stty tail uname"
 # testpmd and the libraries that it is linked with; of the drivers, those of the ports that a guest here can have.
-rte="bitratestats bpf bus-auxiliary bus-dpaa bus-pci bus-vdev cmdline common-dpaax common-iavf common-mlx5- crypto-scheduler
-     cryptodev dmadev eal ethdev eventdev gro gso hash ip-frag kvargs latencystats log mbuf mempool mempool-dpaa meter metrics
-     net net-bnxt net-bond net-dpaa net-i40e net-iavf net-ice net-ixgbe net-mlx5- pcapng pci pdump rcu reorder ring sched
-     security telemetry timer mempool-ring net-virtio net-e1000-"
+rte="bitratestats bpf bus-auxiliary bus-dpaa bus-pci bus-vdev cmdline common-dpaax common-iavf common-mlx5-
+     crypto-scheduler cryptodev dmadev eal ethdev eventdev gro gso hash ip-frag kvargs latencystats log mbuf
+     mempool mempool-dpaa meter metrics net net-bnxt net-bond net-dpaa net-i40e net-iavf net-ice net-ixgbe net-
+     mlx5- pcapng pci pdump rcu reorder ring sched security telemetry timer mempool-ring net-virtio net-e1000-"
 drivers="mempool_ring net_virtio net_e1000"
 abi=25
-others="coreutils dpdk-dev ibverbs-providers libbsd0 libc6 libcap2 libdbus-1-3 libelf1t64 libfdt1 libibverbs1 libjansson4 libmd0
-        libnl-3-200 libnl-route-3-200 libnuma1 libpcap0.8t64 libsystemd0 libzstd1 zlib1g"
+others="coreutils dpdk-dev ibverbs-providers libbsd0 libc6 libcap2 libdbus-1-3 libelf1t64 libfdt1 libibverbs1
+        libjansson4 libmd0 libnl-3-200 libnl-route-3-200 libnuma1 libpcap0.8t64 libsystemd0 libzstd1 zlib1g"
 # Of the guest kernel, where it has not built them in; the init knows their order.
 modules="virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net
          uio uio_pci_generic dca i2c-algo-bit igb igbvf"
@@ -50,9 +49,13 @@ rm -f "$out/forward.stamp"
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvm4nfv-guest.XXXXXX")
 trap 'rm -rf "$work"' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM
 root=$work/root tree=$work/deb
-mkdir -p "$tree" "$root/bin" "$root/lib/modules" "$root/lib/pmd" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/var/run"
+mkdir -p "$tree"
+for dir in bin lib/modules lib/pmd proc sys dev tmp var/run; do
+    mkdir -p "$root/$dir"
+done
 for deb in "$debs"/*.deb "$linux"/busybox-static_*.deb; do
-    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree" --no-same-owner --exclude='./usr/share' || die "cannot unpack $deb"
+    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tree" --no-same-owner --exclude='./usr/share' ||
+        die "cannot unpack $deb"
 done
 patterns=
 for module in $modules; do

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 import os
 from pathlib import Path
 import tempfile
@@ -13,6 +13,7 @@ from typing import Any, Iterator, Sequence
 
 from . import backing, packetguest, packetspace, packetswitch
 from .bench import Bench
+from .breaktrace import Trace
 from .contender import Contender
 from .measurement import Case, Measurement
 from .packetguest import Forwarder
@@ -46,8 +47,8 @@ class Packet:
         group = parser.add_argument_group('packet')
         group.add_argument('--packet-cases', type=words(tuple(SCENARIOS)), metavar='LIST',
                            help=f'of {",".join(SCENARIOS)} [all; --quick {",".join(QUICK)}]')
-        group.add_argument('--packet-sizes', type=numbers, metavar='LIST', help='bytes of a frame, with FCS; --seconds are '
-                           f'divided among them [{",".join(map(str, SIZES))}; '
+        group.add_argument('--packet-sizes', type=numbers, metavar='LIST', help='bytes of a frame, with FCS; '
+                           f'--seconds are divided among them [{",".join(map(str, SIZES))}; '
                            f'--quick {",".join(map(str, QUICK_SIZES))}]')
         group.add_argument('--packet-rates', type=numbers, metavar='LIST', help='frames a second '
                            f'[{",".join(map(str, RATES))}; --quick {",".join(map(str, QUICK_RATES))}]')
@@ -120,7 +121,8 @@ def scenario_of(case: Case) -> Scenario:
 
 
 def forwarder(bench: Bench, scenario: Scenario, **words: Any) -> Forwarder:
-    return Forwarder(bench.options.kernel, bench.options.packet_guest, scenario.forward, scenario.ports == 'igb', **words)
+    return Forwarder(bench.options.kernel, bench.options.packet_guest, scenario.forward,
+                     vf=scenario.ports == 'igb', **words)
 
 
 class Site:
@@ -140,11 +142,11 @@ class Site:
             self._start_switch()
 
     def _start_switch(self) -> None:
-        try:
-            self.stack.enter_context(backing.huge_pages(packetswitch.MEMORY))
-            self.switch_huge = True
-        except Failure:
-            pass
+        """In huge pages, if this user can reserve some."""
+        if os.geteuid() == 0:
+            with suppress(Failure):
+                self.stack.enter_context(backing.huge_pages(packetswitch.MEMORY))
+                self.switch_huge = True
         self.stack.enter_context(packetswitch.Switch(self.space, self.network.switch_ports(), self.placement.switch,
                                                      self.switch_huge, self.directory, self.bench.progress))
 
@@ -173,11 +175,16 @@ class Site:
 
     def measure(self, way: Way, rate: float, size: int, seconds: float) -> Found:
         """Phase 0 warms up, phase 1 counts."""
-        load = self.load(way)
-        load.start(rate, size, 2 * (seconds + WARM_UP) + 10, self.directory / f'load{size}')
+        load, limit = self.load(way), self.bench.options.breaktrace
+        load.start(rate, size, 2 * (seconds + WARM_UP) + 10, self.directory / f'load{size}', limit)
         self.bench.progress.sleep(WARM_UP)
-        load.phase(1)
-        self.bench.progress.sleep(seconds)
+        if limit and self.vms:
+            with Trace(limit, next(iter(self.vms.values())), self.side, self.bench.progress) as trace:
+                load.phase(1)
+                trace.follow(load.broke, seconds)
+        else:
+            load.phase(1)
+            self.bench.progress.sleep(seconds)
         return load.finish()
 
     def guests_say(self) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 import subprocess
+import time
 from typing import Any, Sequence
 
 from .histogram import Histogram
@@ -111,12 +112,12 @@ class Load:
         self.program, self.space, self.way, self.cpus, self.progress = program, space, way, cpus, progress
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, rate: float, size: int, seconds: float, output: Path) -> None:
-        """seconds: at most; output: a file for what it prints."""
+    def start(self, rate: float, size: int, seconds: float, output: Path, limit: int | None = None) -> None:
+        """seconds: at most; output: a file for what it prints; limit: µs that broke() is to see exceeded."""
         way = self.way
         command = [*self.space.prefix, self.program, '--tx', way.tx, '--rx', way.rx, '--from', way.sender,
                    '--to', way.receiver, '--rate', f'{rate:.17g}', '--size', str(size), '--seconds', f'{seconds:.3f}',
-                   '--drain', str(DRAIN_MS), '--priority', str(PRIORITY)]
+                   '--drain', str(DRAIN_MS), '--priority', str(PRIORITY), *(['--limit', str(limit)] if limit else [])]
         self.output = output
 
         def prepare() -> None:
@@ -159,13 +160,18 @@ class Load:
         """What is sent from now on."""
         self._tell(f'phase {number}')
 
+    def broke(self) -> bool:
+        """Whether a latency was above the limit, after phase 0; takes some milliseconds."""
+        time.sleep(0.005)
+        return 'broke\n' in self.output.read_text(encoding='utf-8')
+
     def finish(self) -> Found:
         assert self.process
         self._tell('stop')
         self._wait(lambda: self.process and self.process.poll() is not None, 20 + DRAIN_MS / 1000, 'end')
         if self.process.returncode:
             raise self._failure()
-        return parse(self.output.read_text(encoding='utf-8').partition('ready\n')[2])
+        return parse(self.output.read_text(encoding='utf-8').splitlines()[-1])
 
     def end(self) -> None:
         """Whatever state it is in."""

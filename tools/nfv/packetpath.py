@@ -16,7 +16,7 @@ from .packetswitch import Port
 
 @dataclass(frozen=True)
 class Scenario:
-    """ports: what connects the guests: vhost-user, tap or igb; forward: who does it in the guest; moves: is migrated."""
+    """ports: of the guests: vhost-user, tap or igb; forward: who does it in the guest; moves: it is migrated."""
 
     name: str
     title: str
@@ -112,7 +112,7 @@ class Network:
             space.run('bridge', 'link', 'set', 'dev', name, 'flood', 'off')
 
     def learn(self, space: Space) -> None:
-        """The guest runs at the source: as if the bridges had heard of it there. A TAP that is not open knows nobody."""
+        """As if the bridges had heard of the guest at the source, where it runs: a TAP must be open for that."""
         for port in PORTS:
             space.run('bridge', 'fdb', 'replace', guest_mac(0, port), 'dev', self.name('tap', 'source', 0, port),
                       'master', 'dynamic')

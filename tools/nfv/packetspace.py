@@ -91,7 +91,8 @@ class Space:
 
     def bridge(self, name: str, *ports: str) -> None:
         """That learns at once where a MAC is, and asks nobody."""
-        self.run('ip', 'link', 'add', name, 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0', 'mcast_snooping', '0')
+        self.run('ip', 'link', 'add', name, 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0',
+                 'mcast_snooping', '0')
         for port in ports:
             self.run('ip', 'link', 'set', port, 'master', name)
         self.up(name)

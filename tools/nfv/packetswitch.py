@@ -58,8 +58,8 @@ def command(ports: Sequence[Port], cpus: Sequence[int], huge: bool) -> list[str]
     memory = ['--in-memory'] if huge else ['--no-huge', '--no-shconf']
     # Its output is to be seen at once, not when it ends.
     return ['stdbuf', '-oL', PROGRAM, '--lcores', f'0@{cpus[0]},1@{cpus[-1]}', *memory, '-m', str(MEMORY),
-            '--iova-mode=va', '--no-pci', '--no-telemetry', *devices(ports), '--', '--total-num-mbufs=16384', '--no-mlockall', '--nb-cores=1', '--forward-mode=io',
-            '--disable-link-check', '--auto-start']
+            '--iova-mode=va', '--no-pci', '--no-telemetry', *devices(ports), '--', '--total-num-mbufs=16384',
+            '--no-mlockall', '--nb-cores=1', '--forward-mode=io', '--disable-link-check', '--auto-start']
 
 
 def prepare() -> None:
@@ -107,5 +107,5 @@ class Switch:
             self.progress.sleep(0.1)
             if self.process.poll() is not None or time.monotonic() > end:
                 said = self.log.read_text(errors='replace').splitlines()[-12:]
-                raise Failure('\n'.join([f'{PROGRAM} did not start on the host ({" ".join(self.command)}):',
-                                         *(f'    {line}' for line in said)]))
+                raise Failure('\n'.join([f'{PROGRAM} did not start on the host:', *(f'    {line}' for line in said),
+                                         f'the command was: {" ".join(self.command)}']))

@@ -12,7 +12,10 @@
 #include "frame.h"
 
 #define MAGIC 0x6e66
-/* The port of the discard service: a host that gets such a frame by mistake does nothing with it. */
+/*
+ * The port of the discard service: a host that gets such a frame by mistake
+ * does nothing with it.
+ */
 #define PORT 9
 
 typedef struct __attribute__((packed)) Payload {
@@ -28,7 +31,8 @@ typedef struct __attribute__((packed)) Frame {
     Payload payload;
 } Frame;
 
-_Static_assert(sizeof(Frame) <= FRAME_MIN - FRAME_FCS, "the shortest frame holds it");
+_Static_assert(sizeof(Frame) <= FRAME_MIN - FRAME_FCS, "the shortest frame "
+                                                       "holds it");
 
 static uint16_t checksum(const void *data, size_t length)
 {
@@ -44,14 +48,21 @@ static uint16_t checksum(const void *data, size_t length)
     return htobe16(~sum);
 }
 
-void frame_build(uint8_t *data, size_t size, const FrameAddress *from, const FrameAddress *to, uint32_t stream)
+void frame_build(uint8_t *data, size_t size, const FrameAddress *from,
+                 const FrameAddress *to, uint32_t stream)
 {
     size_t length = size - FRAME_FCS;
     Frame frame = {
         .eth.h_proto = htobe16(ETH_P_IP),
         .ip = {
-            .version = 4, .ihl = 5, .tot_len = htobe16(length - ETH_HLEN), .frag_off = htobe16(IP_DF), .ttl = 64,
-            .protocol = IPPROTO_UDP, .saddr = from->ip.s_addr, .daddr = to->ip.s_addr,
+            .version = 4,
+            .ihl = 5,
+            .tot_len = htobe16(length - ETH_HLEN),
+            .frag_off = htobe16(IP_DF),
+            .ttl = 64,
+            .protocol = IPPROTO_UDP,
+            .saddr = from->ip.s_addr,
+            .daddr = to->ip.s_addr,
         },
         .udp = {
             .source = htobe16(PORT), .dest = htobe16(PORT),
@@ -83,8 +94,10 @@ bool frame_parse(const uint8_t *data, size_t length, FrameTag *tag)
         return false;
     }
     memcpy(&frame, data, sizeof(frame));
-    if (frame.eth.h_proto != htobe16(ETH_P_IP) || frame.ip.protocol != IPPROTO_UDP || frame.ip.ihl != 5 ||
-        frame.udp.dest != htobe16(PORT) || frame.payload.magic != htobe16(MAGIC)) {
+    if (frame.eth.h_proto != htobe16(ETH_P_IP) ||
+        frame.ip.protocol != IPPROTO_UDP || frame.ip.ihl != 5 ||
+        frame.udp.dest != htobe16(PORT) ||
+        frame.payload.magic != htobe16(MAGIC)) {
         return false;
     }
     tag->stream = be32toh(frame.payload.stream);

@@ -12,7 +12,10 @@
 #include <stdint.h>
 #include <netinet/in.h>
 
-/* As RFC 2544 counts, with the 4 bytes of FCS, which packet sockets do not carry. */
+/*
+ * As RFC 2544 counts, with the 4 bytes of FCS, which packet sockets do not
+ * carry.
+ */
 #define FRAME_MIN 64
 #define FRAME_MAX 1518
 #define FRAME_FCS 4
@@ -29,9 +32,13 @@ typedef struct FrameTag {
 } FrameTag;
 
 /* Fills size - FRAME_FCS bytes at data: everything but number and stamp. */
-void frame_build(uint8_t *data, size_t size, const FrameAddress *from, const FrameAddress *to, uint32_t stream);
+void frame_build(uint8_t *data, size_t size, const FrameAddress *from,
+                 const FrameAddress *to, uint32_t stream);
 void frame_tag(uint8_t *data, uint32_t number, uint64_t stamp);
-/* False for a frame that is none of ours. A router may have changed MACs, TTL and checksum. */
+/*
+ * False for a frame that is none of ours. A router may have changed MACs, TTL
+ * and checksum.
+ */
 bool frame_parse(const uint8_t *data, size_t length, FrameTag *tag);
 
 #endif

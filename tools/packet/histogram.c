@@ -50,14 +50,17 @@ void histogram_print(const Histogram *h, FILE *out)
     const char *comma = "";
     unsigned i;
 
-    fprintf(out, "\"count\": %" PRIu64 ", \"min\": %" PRIu64 ", \"avg\": %" PRIu64 ", \"max\": %" PRIu64
-            ", \"buckets\": [", h->count, h->min, h->count ? h->sum / h->count : 0, h->max);
+    fprintf(out,
+            "\"count\": %" PRIu64 ", \"min\": %" PRIu64 ", \"avg\": %" PRIu64
+            ", \"max\": %" PRIu64 ", \"buckets\": [",
+            h->count, h->min, h->count ? h->sum / h->count : 0, h->max);
     for (i = 0; i < HISTOGRAM_BUCKETS; i++) {
         if (h->bucket[i]) {
             uint64_t top = histogram_top(i);
 
             fprintf(out, "%s[%" PRIu64 ", %" PRIu64 "]", comma,
-                    top < h->max && i < HISTOGRAM_BUCKETS - 1 ? top : h->max, h->bucket[i]);
+                    top < h->max && i < HISTOGRAM_BUCKETS - 1 ? top : h->max,
+                    h->bucket[i]);
             comma = ", ";
         }
     }

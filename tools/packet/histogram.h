@@ -1,5 +1,6 @@
 /*
- * Histogram of times with a relative error below 1 %: linear buckets within each power of two.
+ * Histogram of times with a relative error below 1 %: linear buckets within
+ * each power of two.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -23,7 +24,10 @@ unsigned histogram_index(uint64_t ns);
 /* The longest time that counts in a bucket. */
 uint64_t histogram_top(unsigned index);
 void histogram_add(Histogram *h, uint64_t ns);
-/* As members of a JSON object; no bucket's time is above the longest that was counted. */
+/*
+ * As members of a JSON object; no bucket's time is above the longest that was
+ * counted.
+ */
 void histogram_print(const Histogram *h, FILE *out);
 
 #endif

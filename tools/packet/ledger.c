@@ -1,5 +1,6 @@
 /*
- * What became of the frames: sent, received, lost, late, phase by phase and over time.
+ * What became of the frames: sent, received, lost, late, phase by phase and
+ * over time.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -9,9 +10,12 @@
 #include <stdlib.h>
 #include "ledger.h"
 
-void ledger_init(Ledger *l, uint32_t capacity, uint64_t slice_ns, uint64_t slices)
+void ledger_init(Ledger *l, uint32_t capacity, uint64_t slice_ns,
+                 uint64_t slices)
 {
-    *l = (Ledger) { .capacity = capacity, .slice_ns = slice_ns, .slices = slices };
+    *l = (Ledger) { .capacity = capacity,
+                    .slice_ns = slice_ns,
+                    .slices = slices };
     l->seen = calloc(capacity / 8 + 1, 1);
     l->slice = calloc(slices, sizeof(*l->slice));
     if (!l->seen || !l->slice) {
@@ -43,7 +47,8 @@ bool ledger_enter(Ledger *l, unsigned phase, uint64_t now)
     } else {
         l->began = now;
     }
-    l->span[l->spans++] = (LedgerSpan) { .first = l->sent, .phase = phase, .began = now };
+    l->span[l->spans++] =
+        (LedgerSpan) { .first = l->sent, .phase = phase, .began = now };
     return true;
 }
 
@@ -79,7 +84,8 @@ void ledger_sent(Ledger *l, uint64_t stamp, bool refused)
     slice_of(l, stamp)->sent++;
 }
 
-void ledger_received(Ledger *l, uint32_t number, uint64_t stamp, uint64_t arrived)
+void ledger_received(Ledger *l, uint32_t number, uint64_t stamp,
+                     uint64_t arrived)
 {
     LedgerPhase *phase;
     LedgerSlice *slice;
@@ -113,7 +119,8 @@ static uint32_t longest_loss(const Ledger *l, unsigned phase)
     unsigned i;
 
     for (i = 0; i < l->spans; i++) {
-        uint32_t number, end = i + 1 < l->spans ? l->span[i + 1].first : l->sent;
+        uint32_t number,
+            end = i + 1 < l->spans ? l->span[i + 1].first : l->sent;
 
         if (l->span[i].phase != phase) {
             continue;
@@ -138,9 +145,16 @@ void ledger_print(const Ledger *l, FILE *out)
         if (!p->sent) {
             continue;
         }
-        fprintf(out, "%s\"%" PRIu64 "\": {\"sent\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"received\": %" PRIu64
-                ", \"duplicates\": %" PRIu64 ", \"reordered\": %" PRIu64 ", \"longest_loss\": %" PRIu32
-                ", \"ns\": %" PRIu64 ", \"latency\": {", comma, i, p->sent, p->refused, p->received, p->duplicates,
+        fprintf(out,
+                "%s\"%" PRIu64 "\": {\"sent\": %" PRIu64 ", \"refused\": "
+                "%" PRIu64 ", \"received\": %" PRIu64 ", \"duplicates\": "
+                                                      "%" PRIu64 ", "
+                                                                 "\"reordered\""
+                                                                 ": %" PRIu64
+                ", \"longest_loss\": %" PRIu32 ", \"ns\": %" PRIu64 ", "
+                                                                    "\"latency"
+                                                                    "\": {",
+                comma, i, p->sent, p->refused, p->received, p->duplicates,
                 p->reordered, longest_loss(l, i), p->ns);
         histogram_print(&p->latency, out);
         fprintf(out, "}}");
@@ -151,8 +165,8 @@ void ledger_print(const Ledger *l, FILE *out)
     }
     fprintf(out, "}, \"slice_ns\": %" PRIu64 ", \"slices\": [", l->slice_ns);
     for (i = 0; i < used; i++) {
-        fprintf(out, "%s[%" PRIu32 ", %" PRIu32 ", %" PRIu64 "]", i ? ", " : "", l->slice[i].sent,
-                l->slice[i].received, l->slice[i].max);
+        fprintf(out, "%s[%" PRIu32 ", %" PRIu32 ", %" PRIu64 "]", i ? ", " : "",
+                l->slice[i].sent, l->slice[i].received, l->slice[i].max);
     }
     fprintf(out, "]");
 }

@@ -1,5 +1,6 @@
 /*
- * A network interface that frames are sent on, and one that they are received from.
+ * A network interface that frames are sent on, and one that they are received
+ * from.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -13,7 +14,7 @@
 
 typedef struct Port {
     int fd;
-    uint8_t *ring;          /* of received frames, shared with the kernel */
+    uint8_t *ring; /* of received frames, shared with the kernel */
     unsigned next;
 } Port;
 
@@ -24,8 +25,10 @@ void port_open_receiver(Port *port, const char *interface);
 /* False if the interface takes no frame now. */
 bool port_send(Port *port, const uint8_t *data, size_t length);
 
-/* The next frame that was received, with the kernel's CLOCK_REALTIME of it in ns; NULL if there is none. Valid until
- * port_release(). */
+/*
+ * The next frame that was received, with the kernel's CLOCK_REALTIME of it in
+ * ns; NULL if there is none. Valid until port_release().
+ */
 const uint8_t *port_receive(Port *port, size_t *length, uint64_t *stamp);
 void port_release(Port *port);
 
