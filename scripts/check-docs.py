@@ -169,6 +169,18 @@ def check_names(what: str, real: set[str], told: set[str]) -> list[str]:
             [f'the manual tells about the {what} {name}, which does not exist' for name in sorted(told - real)])
 
 
+def device_properties(qemu: Path) -> set[str]:
+    """DEVICE.PROPERTY of each device of ours, without what every PCI device has."""
+    def names(device: str) -> set[str]:
+        run = subprocess.run([qemu, '-device', f'{device},help'], stdout=subprocess.PIPE, text=True, check=True)
+        return set(re.findall(r'^  ([^=\s]+)=', run.stdout, re.MULTILINE))
+
+    run = subprocess.run([qemu, '-device', 'help'], stdout=subprocess.PIPE, text=True, check=True)
+    every = names('pci-testdev')
+    return {f'{device}.{name}' for device in re.findall(r'^name "(nfv-[^"]+)"', run.stdout, re.MULTILINE)
+            for name in names(device) - every}
+
+
 def check_properties(top: Path, html: Path, qemu: Path) -> list[str]:
     """Properties of -M nfv that -M q35 does not have; those of the migration object are among them."""
     told = set(json.loads((html / 'names.json').read_text())['nfv-property'])
@@ -177,7 +189,7 @@ def check_properties(top: Path, html: Path, qemu: Path) -> list[str]:
     real = {name for name in real if not name.startswith('x-')}
     page = top / 'docs/man/qemu-nfv.7.rst'
     words = set(re.findall(r'[a-z][a-z-]+', page.read_text()))
-    return (check_names('property', real, told) +
+    return (check_names('property', real | device_properties(qemu), told) +
             [f'{page.name} does not tell about {name}' for name in sorted(real)
              if not {name, name.removeprefix('migration-')} & words])
 
