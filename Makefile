@@ -17,7 +17,8 @@ BENCH_ARGS ?=
 # The Python that has Debian's packages.
 SPHINX := $(or $(wildcard /usr/bin/python3),python3) -m sphinx -E -W --keep-going -q -d build/docs/doctrees
 
-.PHONY: all help configured stock tree guest run bench docs docs-tools bench-tools browser-tools stress-guest check check-full check-upstream check-patches refresh rebase \
+.PHONY: all help configured stock tree guest run bench docs docs-tools bench-tools browser-tools stress-guest packet-guest \
+	check check-full check-upstream check-patches refresh rebase \
 	install dist deb clean distclean
 
 all: configured
@@ -65,7 +66,7 @@ run: all guest
 	@$(PYTHON) tools/nfv-run --qemu build/qemu-system-x86_64 --kernel '$(or $(KERNEL),build/guest/vmlinuz)' \
 		--initrd '$(or $(INITRD),build/guest/initrd.gz)' --accel $(or $(ACCEL),auto) -- $(RUN_ARGS)
 
-bench: all stock tree guest bench-tools
+bench: all stock tree guest packet-guest bench-tools
 	@$(PYTHON) tools/nfv-bench $(BENCH) $(BENCH_ARGS)
 
 docs-tools:
@@ -88,10 +89,15 @@ browser-tools:
 stress-guest: guest
 	@sh guest/stress.sh build/guest
 
-check: all tree guest docs-tools bench-tools
+# The guest that forwards frames, and what nfv-bench packet calls on the host.
+packet-guest: guest
+	@sh scripts/deps.sh packet
+	@sh guest/dpdk.sh build/guest
+
+check: all tree guest packet-guest docs-tools bench-tools
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
 
-check-full: all stock tree guest stress-guest docs-tools bench-tools browser-tools deb
+check-full: all stock tree guest packet-guest stress-guest docs-tools bench-tools browser-tools deb
 	@$(PYTHON) scripts/run-tests.py --setup slow build/nfv $(OURS)
 
 check-upstream: all stock

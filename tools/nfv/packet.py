@@ -81,6 +81,8 @@ class Packet:
 
     def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
         scenario = scenario_of(case)
+        if case.stress.guest and scenario.guests:
+            return 'the guest that forwards has no stress-ng'
         if not os.access(bench.options.packet_generator, os.X_OK):
             return f'there is no generator at {bench.options.packet_generator}: make it with `make tree`'
         if why := packetspace.problem(scenario.tap) or (packetswitch.problem() if scenario.switch else None):

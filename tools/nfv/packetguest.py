@@ -34,6 +34,7 @@ class Forwarder:
     forward: str = 'dpdk'
     vf: bool = False
     peers: tuple[str, str] = (generator_mac(0), generator_mac(1))
+    stress: tuple[str, ...] = ()        # it has no stress-ng
 
     def check(self) -> None:
         check_file('guest kernel', self.kernel, HOW)
