@@ -19,7 +19,7 @@ SPHINX := $(or $(wildcard /usr/bin/python3),python3) -m sphinx -E -W --keep-goin
 
 .PHONY: all help configured stock tree guest run bench docs docs-tools bench-tools browser-tools stress-guest packet-guest \
 	check check-full check-upstream check-patches refresh rebase \
-	install dist deb clean distclean
+	install clean distclean
 
 all: configured
 	+$(NINJA) -C build
@@ -39,6 +39,7 @@ help:
 	@echo 'make dist            one tarball that builds without network, in dist/; deb: Debian packages, in dist/deb/'
 	@echo 'make refresh         write the commits of qemu/ back to patches/'
 	@echo 'make rebase TO=X     move patches/ to the point release X (or a directory or tarball of it)'
+	@echo 'make release TEXT=X  the next version in the changelogs of the packages'
 	@echo 'make clean           remove objects; distclean: also the assembled source and build directories'
 	@echo 'Other goals go to build/, as in QEMU (check-qtest, check-unit, ...).'
 
@@ -116,12 +117,16 @@ rebase:
 install: all
 	+DESTDIR='$(DESTDIR)' $(MESON) install -C build --no-rebuild --quiet
 
+.PHONY: dist deb release
 dist: configured
 	@sh scripts/dist.sh
 
 deb: configured
 	@sh scripts/deps.sh deb
 	@sh scripts/deb.sh
+
+release:
+	@sh scripts/release.sh '$(TEXT)'
 
 clean:
 	[ ! -f build/build.ninja ] || $(NINJA) -C build clean

@@ -58,10 +58,21 @@ scripts_parse() {
 # What configure reads before it looks at the source: enough for its refusals.
 copy() {
     mkdir -p "$1"
-    cp -r "$top/configure" "$top/scripts" "$top/UPSTREAM" "$top/patches" "$1"
+    cp -r "$top/configure" "$top/scripts" "$top/UPSTREAM" "$top/patches" "$top/packaging" "$1"
 }
 
 in_dir() (cd "$1" && shift && "$@")
+
+# A release counts on; with another version of QEMU it counts from 1.
+releases() {
+    sed -i 's/^version=.*/version=10.0.99/' "$1/UPSTREAM"
+    for want in 10.0.99+nfv1 10.0.99+nfv2; do
+        sh "$1/scripts/release.sh" "a fix of $want & more"
+        head -n 1 "$1/packaging/debian/changelog" | grep -F "($want-1)" || return 1
+        grep "^Version: *$want\$" "$1/packaging/qemu-nfv.spec" || return 1
+        grep -F -- "- a fix of $want & more" "$1/packaging/qemu-nfv.spec" || return 1
+    done
+}
 
 headers() {
     for f in $(find "$top/hw/nfv" "$top/include/hw/nfv" "$top/scripts" "$top/tests" "$top/tools" "$top/guest" "$top/packaging" \
@@ -97,6 +108,9 @@ ok "configure refuses another version of QEMU" \
 ok "configure wants a value for --qemu-source" \
     refused "--qemu-source wants a value" "$tmp/plain/configure" --no-install-deps --qemu-source
 ok "the packages have one version" versions
+copy "$tmp/release"
+ok "a release gets the next version" releases "$tmp/release"
+ok "a release wants to know what is new" refused "say what is new" sh "$tmp/release/scripts/release.sh"
 if command -v rpmlint > /dev/null; then ok "rpmlint finds no error in the RPM spec" spec
 else skipped "rpmlint finds no error in the RPM spec" "rpmlint is missing: sh scripts/deps.sh deb"
 fi

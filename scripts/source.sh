@@ -22,13 +22,17 @@ obtain_dsc() {
         dsc=$(ls "$cache/source/${source}_$series".*.dsc 2> /dev/null | tail -n 1) || :
         [ "$dsc" ] || die "the suite '$suite' has no QEMU $series; use ./configure --qemu-source=DIR|TARBALL"
     fi
-    # Parts of the pinned version must be the pinned ones; of another, apt has checked the archive's signature.
-    case $dsc in
-    */"${source}_$version"*)
+    # Pinned parts must be as pinned; of a later version or revision, apt has checked the archive's signature.
+    pinned=yes
+    for part in $(printf '%s' "$sha256" | sed -n 's/^[0-9a-f]*  //p'); do
+        grep -q " $part\$" "$dsc" || pinned=
+    done
+    if [ "$pinned" ]; then
         printf '%s' "$sha256" | sed '/^$/d' | (cd "$cache/source" && sha256sum --quiet -c -) >&2 ||
-            die "$cache/source does not hold what UPSTREAM names: delete that directory and run again" ;;
-    *)  say "the suite '$suite' has ${dsc##*/}, not the pinned $version; continuing with it" >&2 ;;
-    esac
+            die "$cache/source does not hold what UPSTREAM names: delete that directory and run again"
+    else
+        say "the suite '$suite' has ${dsc##*/}, which is newer than UPSTREAM; continuing with it" >&2
+    fi
     printf '%s\n' "$dsc"
 }
 
