@@ -5,6 +5,7 @@
 from contextlib import redirect_stdout
 import importlib.util
 import io
+import json
 from pathlib import Path
 import tempfile
 import unittest
@@ -23,6 +24,79 @@ class Tree(unittest.TestCase):
         file = self.top / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+
+@unittest.skipUnless(importlib.util.find_spec('sphinx'), 'Sphinx is missing')
+class Build(Tree):
+    """A manual of one page, with our extensions."""
+
+    def build(self, page):
+        self.write('docs/conf.py', f"""import sys
+sys.path.insert(0, {str(SCRIPT.parent.parent / 'docs/_ext')!r})
+extensions = ['commands', 'properties']
+""")
+        self.write('docs/index.rst', page)
+        problems = check_docs.build(self.top, 'html', self.top / 'out')
+        found = {name: json.loads((self.top / f'out/html/{name}.json').read_text()) for name in ('commands', 'names')
+                 if (self.top / f'out/html/{name}.json').exists()}
+        return '\n'.join(problems), found
+
+    def test_commands(self):
+        problems, found = self.build("""Title
+=====
+
+.. code-block:: sh
+   :class: run exit-1 needs-root
+
+   false
+
+.. code-block:: text
+   :class: output
+
+   nothing
+
+.. code-block:: sh
+
+   not marked
+""")
+        self.assertEqual(problems, '')
+        block, = found['commands']['index']
+        self.assertEqual((block['text'], block['classes'], block['output']),
+                         ('false', ['exit-1', 'needs-root'], 'nothing'))
+
+    def test_what_is_wrong_is_named(self):
+        problems, _ = self.build("""Title
+=====
+
+.. code-block:: text
+   :class: output
+
+   text
+
+.. code-block:: sh
+   :class: run slowly
+
+   true
+
+:doc:`nowhere`
+""")
+        for words in ("unknown class 'slowly'", 'does not follow a command', 'nowhere'):
+            self.assertIn(words, problems)
+
+    def test_names(self):
+        problems, found = self.build("""Title
+=====
+
+.. nfv-property:: one
+
+   See :nfv-property:`one`.
+
+.. nfv-trace:: nfv_two
+
+   Text.
+""")
+        self.assertEqual(problems, '')
+        self.assertEqual(found['names'], {'nfv-property': ['one'], 'nfv-trace': ['nfv_two']})
 
 
 class Links(Tree):
