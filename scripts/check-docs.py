@@ -28,7 +28,9 @@ from typing import Callable
 from urllib.parse import unquote, urlsplit
 import xml.etree.ElementTree as ET
 
-from nfv.shown import difference
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / 'tools'))
+
+from nfv.shown import difference  # noqa: E402  # pylint: disable=wrong-import-position
 
 
 def is_built(top: Path) -> bool:
