@@ -21,6 +21,7 @@ from .packetload import DRAIN_MS, MAX_SIZE, MIN_SIZE, WARM_UP, Found, Load, Way
 from .packetmove import moved
 from .packetpath import QUICK, SCENARIOS, Network, Placement, Scenario, place
 from .packetspace import Space
+from .packetvf import usable
 from .progress import Failure
 from .vm import Vm
 
@@ -122,9 +123,9 @@ def scenario_of(case: Case) -> Scenario:
     return SCENARIOS[dict(case.parameters)['scenario']]
 
 
-def forwarder(bench: Bench, scenario: Scenario, **words: Any) -> Forwarder:
+def forwarder(bench: Bench, scenario: Scenario, vf: bool = False, **words: Any) -> Forwarder:
     return Forwarder(bench.options.kernel, bench.options.packet_guest, scenario.forward,
-                     vf=scenario.ports == 'igb', **words)
+                     vf=vf, **words)
 
 
 class Site:
@@ -135,7 +136,7 @@ class Site:
         vcpus = bench.vcpu_cpus(scenario.guests) if scenario.guests else []
         self.placement: Placement = place(bench.housekeeping(vcpus), vcpus)
         self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=bench.directory)))
-        self.network = Network(scenario, self.directory, os.access(VHOST_NET, os.R_OK | os.W_OK))
+        self.network = Network(scenario, self.directory, os.access(VHOST_NET, os.R_OK | os.W_OK), usable())
         self.space = stack.enter_context(Space())
         self.network.make(self.space)
         self.switch_huge = False
@@ -158,9 +159,11 @@ class Site:
         own = shared and (self.side.name == 'stock' or not backing.can_reserve(packetguest.MEMORY))
         memory = ['-object', f'memory-backend-memfd,id=ram,size={packetguest.MEMORY}M,share=on',
                   '-machine', 'memory-backend=ram'] if own else []
+        system = forwarder(self.bench, self.scenario, self.scenario.ports == 'igb' and not self.network.vfs,
+                           peers=self.network.peers(guest))
         name = f'{end}{guest}'
         self.vms[name] = self.stack.enter_context(self.bench.boot(
-            self.side, forwarder(self.bench, self.scenario, peers=self.network.peers(guest)), memory=packetguest.MEMORY,
+            self.side, system, memory=packetguest.MEMORY,
             arguments=[*memory, *self.network.devices(end, guest)], name=name, own_memory=own,
             vcpu_cpus=self.placement.vcpus[guest:guest + 1], prefix=self.space.prefix, **words))
         return self.vms[name]
@@ -195,6 +198,7 @@ class Site:
 
     def details(self) -> dict[str, Any]:
         return {'vhost_net': self.network.vhost and self.scenario.ports == 'tap', 'switch_huge_pages': self.switch_huge,
+                'vfs': list(self.network.vfs.guest) if self.network.vfs else None,
                 'vcpu_cpus': list(self.placement.vcpus), 'switch_cpus': list(self.placement.switch),
                 'generator_cpus': list(self.placement.generator)}
 

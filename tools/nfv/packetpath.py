@@ -12,6 +12,7 @@ from .packetguest import IP, PORTS, generator_mac, guest_mac
 from .packetload import Way
 from .packetspace import Space
 from .packetswitch import Port
+from .packetvf import Vfs
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,16 @@ def place(housekeeping: Sequence[int], vcpus: Sequence[int]) -> Placement:
 
 @dataclass
 class Network:
-    """directory: for its sockets; vhost: whether TAPs use vhost-net."""
+    """directory: for its sockets; vhost: whether TAPs use vhost-net; vfs: of a real NIC, instead of emulated ones."""
 
     scenario: Scenario
     directory: Path
     vhost: bool = False
+    vfs: Vfs | None = None
     ends: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.vfs = self.vfs if self.scenario.ports == 'igb' else None
         self.ends = ('source', 'destination') if self.scenario.moves else ('source',)
 
     def name(self, kind: str, end: str, guest: int, port: int) -> str:
@@ -85,7 +88,10 @@ class Network:
     def make(self, space: Space) -> None:
         """All interfaces."""
         scenario = self.scenario
-        if scenario.tap and not scenario.moves:
+        if self.vfs:
+            for wire in self.vfs.wires:
+                space.adopt(wire)
+        elif scenario.tap and not scenario.moves:
             for port in PORTS:
                 space.tap(self.name('tap', 'source', 0, port), generator_mac(port))
         elif not scenario.switch and not scenario.tap:
@@ -130,17 +136,23 @@ class Network:
 
     def peers(self, guest: int) -> tuple[str, str]:
         """The MACs that its ports send to."""
+        if self.vfs:
+            return self.vfs.macs
         return (guest_mac(guest - 1, 1) if guest else generator_mac(0),
                 guest_mac(guest + 1, 0) if guest + 1 < self.scenario.guests else generator_mac(1))
 
     def way(self, receiver: str) -> Way:
         """`receiver`: the MAC of the first guest's first port; without a guest it does not matter."""
+        if self.vfs:
+            return Way(*self.vfs.wires, f'{self.vfs.macs[0]}/{IP[0]}', f'{receiver}/{IP[1]}')
         ports = [self.name('tap', 'source', 0, port) if self.scenario.tap and not self.scenario.moves else f'gen{port}'
                  for port in PORTS]
         return Way(ports[0], ports[1], f'{generator_mac(0)}/{IP[0]}', f'{receiver or generator_mac(1)}/{IP[1]}')
 
     def devices(self, end: str, guest: int) -> list[str]:
         """Arguments of QEMU for both ports of a guest."""
+        if self.vfs:
+            return [word for address in self.vfs.guest for word in ('-device', f'vfio-pci,host={address}')]
         result: list[str] = []
         for port in PORTS:
             if self.scenario.ports == 'vhost-user':

@@ -89,6 +89,15 @@ class Space:
         self.run('ip', 'tuntap', 'add', name, 'mode', 'tap')
         self.up(name, mac)
 
+    def adopt(self, name: str) -> None:
+        """An interface of the host's, which the kernel gives back when the namespace ends."""
+        assert self.holder
+        command = ['ip', 'link', 'set', name, 'netns', str(self.holder.pid)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failure(f'cannot take the interface {name}: {done.stderr.strip()}')
+        self.up(name)
+
     def bridge(self, name: str, *ports: str) -> None:
         """That learns at once where a MAC is, and asks nobody."""
         self.run('ip', 'link', 'add', name, 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0',

@@ -128,7 +128,7 @@ class Generator(unittest.TestCase):
                 self.assertIn(said, done.stderr)
         done = self.generate(*some, '--size', '64', '--rate', '1', '--from', '1/2')
         self.assertIn('--from 1/2: must be MAC/IPV4', done.stderr)
-        done = self.generate('--tx', 'none0', '--rx', 'none0', '--seconds', '1', '--size', '64', '--rate', '1', *ADDRESSES)
+        done = self.generate('--tx', 'none0', '--rx', 'none0', *some[4:], '--size', '64', '--rate', '1')
         self.assertEqual(done.returncode, 1)
         self.assertIn('\'none0\' does not exist', done.stderr)
 

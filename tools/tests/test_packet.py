@@ -14,6 +14,7 @@ from nfv import packetguest, packetload, packetmove, packetspace, packetswitch, 
 from nfv.packet import TEST
 from nfv.packetpath import SCENARIOS, Network, Placement, place
 from nfv.packetswitch import Port
+from nfv.packetvf import Vfs, find
 from nfv.progress import Failure
 
 LATENCY = {'count': 8, 'min': 1000, 'avg': 2000, 'max': 9000, 'buckets': [[1007, 7], [9000, 1]]}
@@ -127,6 +128,62 @@ class Networks(unittest.TestCase):
                                       if scenario.switch and port.kind == 'interface'}, made)
                 way = self.network(name).way('')
                 self.assertLessEqual({way.tx, way.rx}, made)
+
+
+class RealVfs(unittest.TestCase):
+    def setUp(self):
+        self.devices = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.physical = self.device('0000:01:00.0', '0x020000')
+        self.vfs = []
+        for number, address in enumerate(f'0000:01:10.{i}' for i in range(5)):
+            self.vfs.append(self.device(address, '0x020000'))
+            (self.physical / f'virtfn{number}').symlink_to(self.vfs[-1])
+
+    def device(self, address, kind):
+        path = self.devices / address
+        path.mkdir()
+        (path / 'class').write_text(f'{kind}\n')
+        return path
+
+    def drive(self, vf, driver):
+        (self.devices / driver).mkdir(exist_ok=True)
+        (vf / 'driver').symlink_to(self.devices / driver)
+
+    def wire(self, vf, name, flags):
+        path = vf / 'net' / name
+        path.mkdir(parents=True)
+        (path / 'flags').write_text(f'{flags}\n')
+        (path / 'address').write_text(f'02:00:00:00:00:{name[-1]}0\n')
+
+    def test_two_for_the_guest_and_two_that_are_down(self):
+        for vf in self.vfs[:2]:
+            self.drive(vf, 'vfio-pci')
+        for vf, name, flags in zip(self.vfs[2:], ('eth2', 'eth3', 'eth4'), ('0x1003', '0x1002', '0x1002')):
+            self.drive(vf, 'iavf')
+            self.wire(vf, name, flags)
+        self.assertEqual(find(self.devices), Vfs(('0000:01:10.0', '0000:01:10.1'), ('eth3', 'eth4'),
+                                                 ('02:00:00:00:00:30', '02:00:00:00:00:40')))
+
+    def test_a_nic_that_is_not_prepared_is_left_alone(self):
+        self.assertIsNone(find(self.devices))
+        self.drive(self.vfs[0], 'vfio-pci')
+        for vf, name in zip(self.vfs[2:], ('eth2', 'eth3', 'eth4')):
+            self.wire(vf, name, '0x1002')
+        self.assertIsNone(find(self.devices))
+        self.assertIsNone(find(self.devices / 'none'))
+
+    def test_network(self):
+        vfs = Vfs(('0000:01:10.0', '0000:01:10.1'), ('eth3', 'eth4'), ('02:00:00:00:00:30', '02:00:00:00:00:40'))
+        network = Network(SCENARIOS['sriov'], Path('/d'), vfs=vfs)
+        self.assertEqual(network.devices('source', 0), ['-device', 'vfio-pci,host=0000:01:10.0',
+                                                        '-device', 'vfio-pci,host=0000:01:10.1'])
+        self.assertEqual(network.peers(0), vfs.macs)
+        way = network.way('02:aa:00:00:00:01')
+        self.assertEqual((way.tx, way.rx, way.sender), ('eth3', 'eth4', '02:00:00:00:00:30/198.18.0.1'))
+        space = mock.Mock()
+        network.make(space)
+        self.assertEqual([call.args for call in space.adopt.call_args_list], [('eth3',), ('eth4',)])
+        self.assertIsNone(Network(SCENARIOS['tap'], Path('/d'), vfs=vfs).vfs)
 
 
 class Guests(unittest.TestCase):
