@@ -21,19 +21,12 @@ from nfv.progress import Failure
 from console import Console
 import domain
 from pair import site
-from virthost import EMULATOR, missing
+from virthost import EMULATOR, can_lock, missing
 
 QEMU, PROBE = map(Path, sys.argv[1:3])
 XML = Path(__file__).resolve().parents[2] / 'libvirt'
 MACHINE = 'pc-q35-nfv-10.0'
-CAP_SYS_RESOURCE = 24
 MIB = 128
-
-
-def can_lock() -> bool:
-    """Whether libvirtd may give a guest of ours the limit that <locked/> needs: it may raise limits, or has it."""
-    words = dict(line.split(':\t', 1) for line in Path('/proc/self/status').read_text().splitlines() if ':\t' in line)
-    return bool(int(words['CapEff'], 16) >> CAP_SYS_RESOURCE & 1)
 
 
 def xml(name: str) -> str:

@@ -26,7 +26,7 @@ MIB = 128
 # With TCG, the network card's firmware needs some seconds.
 PACKETS_TIMEOUT = 120
 # DPDK takes more than it is told to, for each port.
-HUGE_MIB = 2 * (MIB + ovs.MEMORY + 64)
+HUGE_MIB = 2 * (MIB + ovs.MEMORY + 192)
 
 
 class Ovs(unittest.TestCase):

@@ -23,6 +23,7 @@ MOUNT_POINTS = ('/etc/libvirt', '/var/lib/libvirt', '/var/log/libvirt', '/var/ca
 START_TIMEOUT = 60
 COMMAND_TIMEOUT = 120
 TAIL_LINES = 15
+CAP_SYS_RESOURCE = 24
 # What each host is told; QEMU runs as a user without privileges, as it does with the packages of the distributions.
 USER = 'libvirt-qemu'
 USER_ID = 64055
@@ -191,3 +192,9 @@ def missing() -> str | None:
                       check=False, capture_output=True).returncode:
         return 'this kernel or container gives no namespaces to root'
     return None
+
+
+def can_lock() -> bool:
+    """Whether libvirtd may give a guest of ours the limit that <locked/> needs: it may raise limits, or has it."""
+    words = dict(line.split(':\t', 1) for line in Path('/proc/self/status').read_text().splitlines() if ':\t' in line)
+    return bool(int(words['CapEff'], 16) >> CAP_SYS_RESOURCE & 1)
