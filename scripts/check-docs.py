@@ -38,7 +38,7 @@ def is_built(top: Path) -> bool:
     return (top / 'build/build.ninja').exists() and not any((top / name).is_symlink() for name in ('build', 'qemu'))
 
 
-PATIENCE = {False: 120, True: 900}
+PATIENCE = {False: 300, True: 900}
 PR_SET_CHILD_SUBREAPER = 36
 # What a block may need besides a built tree, as the class needs-NAME.
 NEEDS: dict[str, Callable[[Path], str | None]] = {
