@@ -139,6 +139,7 @@ class Site:
         self.network = Network(scenario, self.directory, os.access(VHOST_NET, os.R_OK | os.W_OK), usable())
         self.space = stack.enter_context(Space())
         self.network.make(self.space)
+        self.switch: packetswitch.Switch | None = None
         self.switch_huge = False
         self.vms: dict[str, Vm] = {}
         if scenario.switch:
@@ -150,8 +151,9 @@ class Site:
             with suppress(Failure):
                 self.stack.enter_context(backing.huge_pages(packetswitch.MEMORY))
                 self.switch_huge = True
-        self.stack.enter_context(packetswitch.Switch(self.space, self.network.switch_ports(), self.placement.switch,
-                                                     self.switch_huge, self.directory, self.bench.progress))
+        self.switch = self.stack.enter_context(packetswitch.Switch(
+            self.space, self.network.switch_ports(), self.placement.switch, self.switch_huge, self.directory,
+            self.bench.progress))
 
     def boot(self, end: str, guest: int, **words: Any) -> Vm:
         """A vhost-user switch maps the guest's memory, so it must be shared: huge pages of a memfd, or a plain one."""
@@ -171,7 +173,13 @@ class Site:
     def boot_all(self) -> Way:
         """The way of the frames, through guests that are ready."""
         macs = [self.boot('source', guest).ready.word('mac0') for guest in range(self.scenario.guests)]
-        return self.network.way(macs[0] if macs else '')
+        return self.way(macs[0] if macs else '')
+
+    def way(self, receiver: str) -> Way:
+        """Everything is in place: frames may come."""
+        if self.switch:
+            self.switch.forward()
+        return self.network.way(receiver)
 
     def load(self, way: Way) -> Load:
         load = Load(self.bench.options.packet_generator, self.space, way, self.placement.generator, self.bench.progress)

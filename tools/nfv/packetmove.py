@@ -39,7 +39,7 @@ def moved(site: Site, rate: float, size: int, seconds: float) -> Measurement:
     progress = site.bench.progress
     source = site.boot('source', 0, traces=TRACES)
     site.network.learn(site.space)
-    way = site.network.way(source.ready.word('mac0'))
+    way = site.way(source.ready.word('mac0'))
     destination = site.boot('destination', 0, incoming=True, traces=TRACES)
     load = site.load(way)
     load.start(rate, size, 2 * seconds + BOUND + 60, site.directory / 'load')

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
 import os
@@ -23,7 +24,8 @@ MEMORY = 128
 DRIVERS = {'librte_net_vhost': 'librte-net-vhost', 'librte_net_af_packet': 'librte-net-af-packet',
            'librte_mempool_ring': 'librte-mempool-ring'}
 PLUGINS = '/usr/lib/*/dpdk/pmds-*/{}.so*'
-START_TIMEOUT = 30
+START_TIMEOUT = 60
+READY, FORWARDS = 'testpmd> ', 'forwards packets on'
 # It polls; with SCHED_FIFO it would starve a host CPU that it shares with all that does not run the guest.
 NICE = -10
 
@@ -59,7 +61,7 @@ def command(ports: Sequence[Port], cpus: Sequence[int], huge: bool) -> list[str]
     # Its output is to be seen at once, not when it ends.
     return ['stdbuf', '-oL', PROGRAM, '--lcores', f'0@{cpus[0]},1@{cpus[-1]}', *memory, '-m', str(MEMORY),
             '--iova-mode=va', '--no-pci', '--no-telemetry', *devices(ports), '--', '--total-num-mbufs=16384',
-            '--no-mlockall', '--nb-cores=1', '--forward-mode=io', '--disable-link-check', '--auto-start']
+            '--no-mlockall', '--nb-cores=1', '--forward-mode=io', '--disable-link-check', '-i']
 
 
 def prepare() -> None:
@@ -72,6 +74,8 @@ def prepare() -> None:
 
 
 class Switch:
+    """Its ports are there from the start; it does not poll them before forward(), so that guests boot undisturbed."""
+
     def __init__(self, space: Space, ports: Sequence[Port], cpus: Sequence[int], huge: bool, directory: Path,
                  progress: Progress):
         self.space, self.ports, self.progress, self.directory = space, ports, progress, directory
@@ -87,7 +91,7 @@ class Switch:
                                             stderr=log, start_new_session=True, preexec_fn=prepare,
                                             env={**os.environ, 'RUNTIME_DIRECTORY': str(self.directory)})
         try:
-            self._wait()
+            self._wait(READY)
         except BaseException:
             self.__exit__()
             raise
@@ -100,12 +104,19 @@ class Switch:
             assert self.process.stdin
             self.process.stdin.close()
 
-    def _wait(self) -> None:
+    def forward(self) -> None:
+        assert self.process and self.process.stdin
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(b'start\n')
+            self.process.stdin.flush()
+        self._wait(FORWARDS)
+
+    def _wait(self, said: str) -> None:
         assert self.process
         end = time.monotonic() + START_TIMEOUT
-        while 'forwards packets on' not in self.log.read_text(errors='replace'):
+        while said not in self.log.read_text(errors='replace'):
             self.progress.sleep(0.1)
             if self.process.poll() is not None or time.monotonic() > end:
-                said = self.log.read_text(errors='replace').splitlines()[-12:]
-                raise Failure('\n'.join([f'{PROGRAM} did not start on the host:', *(f'    {line}' for line in said),
+                lines = self.log.read_text(errors='replace').splitlines()[-12:]
+                raise Failure('\n'.join([f'{PROGRAM} did not start on the host:', *(f'    {line}' for line in lines),
                                          f'the command was: {" ".join(self.command)}']))
