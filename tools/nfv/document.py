@@ -49,13 +49,13 @@ class Document:
         self._side(case, side)['errors'].append(why)
 
     def skip(self, case: Case, side: Contender, why: str) -> bool:
-        """True the first time."""
+        """True the first time that this test was skipped for this reason."""
         entry = {'test': case.test, 'case': case.name, 'title': case.title, 'stress': str(case.stress),
                  'side': side.name, 'reason': why}
-        if entry in self.skipped:
-            return False
-        self.skipped.append(entry)
-        return True
+        first = not any(one['test'] == case.test and one['reason'] == why for one in self.skipped)
+        if entry not in self.skipped:
+            self.skipped.append(entry)
+        return first
 
     def as_json(self) -> dict[str, Any]:
         return {'schema': SCHEMA, 'kind': 'nfv-bench', 'complete': self.complete, 'machine': self.machine,

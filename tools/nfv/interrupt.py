@@ -10,16 +10,21 @@ from typing import Sequence
 
 from .bench import Bench
 from .contender import Contender
+from .guest import Linux, Probe
 from .measurement import Case, Measurement
 from .meter import Pulse, moving, standing
 from .progress import Failure
-from .timer import BOOT, MIGRATION_SECONDS, NO_STRESS, VCPUS
+from .timer import BOOT, MIGRATION_SECONDS, NO_STRESS, VCPUS, WORKSET
 
+LINUX = 'real-time Linux, a SCHED_FIFO thread by UIO and INTx'
 CASES = {
+    'linux-idle': f'{LINUX}, {VCPUS["idle"]}',
+    'linux-poll': f'{LINUX}, {VCPUS["poll"]}',
     'probe-idle': f'probe guest, {VCPUS["idle"]}',
     'probe-poll': f'probe guest, {VCPUS["poll"]}',
     'probe-migrate': f'probe guest, {VCPUS["poll"]}, migrated',
 }
+QUICK = ('linux-idle', 'probe-poll', 'probe-migrate')
 
 
 class Interrupt:
@@ -32,8 +37,8 @@ class Interrupt:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         from .session import words  # pylint: disable=import-outside-toplevel,cyclic-import
         group = parser.add_argument_group('interrupt')
-        group.add_argument('--interrupt-cases', type=words(tuple(CASES)), default=tuple(CASES), metavar='LIST',
-                           help=f'of {",".join(CASES)} [all]')
+        group.add_argument('--interrupt-cases', type=words(tuple(CASES)), metavar='LIST',
+                           help=f'of {",".join(CASES)} [all; --quick {",".join(QUICK)}]')
         group.add_argument('--interrupt-period', type=int, default=1000, metavar='US',
                            help='between two interrupts [%(default)s]')
 
@@ -41,15 +46,15 @@ class Interrupt:
         if not 10 <= options.interrupt_period <= 1000000:
             raise Failure(f'--interrupt-period {options.interrupt_period}: must be 10 to 1000000')
         return [Case('interrupt', name, CASES[name],
-                     BOOT['probe'] + options.seconds + (MIGRATION_SECONDS if name.endswith('migrate') else 0),
+                     BOOT[name.partition('-')[0]] + options.seconds + (MIGRATION_SECONDS if name.endswith('migrate') else 0),
                      (('period_us', options.interrupt_period), ('seconds', options.seconds)))
-                for name in options.interrupt_cases]
+                for name in options.interrupt_cases or (QUICK if options.quick else CASES)]
 
     def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
-        if case.stress.guest:
+        if case.stress.guest and not case.name.startswith('linux'):
             return NO_STRESS
         try:
-            bench.probe().check()
+            self._guest(bench, case).check()
         except Failure as failure:
             return str(failure)
         if side.qemu not in self.devices:
@@ -58,10 +63,15 @@ class Interrupt:
             return f'{side.qemu} has no device nfv-pulse: build it with {"make stock" if side.stock else "make"}'
         return None
 
+    def _guest(self, bench: Bench, case: Case) -> Linux | Probe:
+        kind, _, vcpu = case.name.partition('-')
+        if kind == 'linux':
+            return bench.linux(case.stress, workset=WORKSET, poll=vcpu == 'poll')
+        return bench.probe(fill=None if vcpu == 'migrate' else 0, pulse=True, halt=vcpu == 'idle')
+
     def run(self, bench: Bench, case: Case, side: Contender) -> Measurement:
-        move = case.name.endswith('migrate')
-        system = bench.probe(fill=None if move else 0, pulse=True, halt=case.name.endswith('idle'))
-        meter = Pulse(bench.options.breaktrace)
+        move, system = case.name.endswith('migrate'), self._guest(bench, case)
+        meter = Pulse(bench.options.breaktrace, command='pulse' if isinstance(system, Linux) else '')
         arguments = ('-device', f'nfv-pulse,id=pulse,period={bench.options.interrupt_period}')
         found = (moving if move else standing)(bench, side, system, meter, arguments)
         found.details.update(meter.counts)
