@@ -151,8 +151,9 @@ class Site:
             with suppress(Failure):
                 self.stack.enter_context(backing.huge_pages(packetswitch.MEMORY))
                 self.switch_huge = True
+        nice = packetswitch.NICE_MOVING if self.scenario.moves else packetswitch.NICE
         self.switch = self.stack.enter_context(packetswitch.Switch(
-            self.space, self.network.switch_ports(), self.placement.switch, self.switch_huge, self.directory,
+            self.space, self.network.switch_ports(), self.placement.switch, self.switch_huge, nice, self.directory,
             self.bench.progress))
 
     def boot(self, end: str, guest: int, **words: Any) -> Vm:

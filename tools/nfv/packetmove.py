@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import link, stamp
 from .measurement import Measurement
@@ -58,11 +58,8 @@ def moved(site: Site, rate: float, size: int, seconds: float) -> Measurement:
     if not result.latency['after'].samples:
         raise Failure(f'{site.side.name}: no frame came back after the migration')
     logs = [vm.log.read_text(errors='replace') for vm in (source, destination)]
-    result.values.update(times(*logs))
+    total, downtime = (stamp.started(logs[1]) - stamp.begun(logs[0])) / 1000, stamp.downtime_us(*logs) / 1000
+    result.values.update({'migration-ms': total, 'downtime-ms': downtime})
     result.details.update(site.details())
+    result.details['timeline'] = {'points': outcome.points, 'stopped': total - downtime, 'started': total}
     return result
-
-
-def times(source: str, destination: str) -> dict[str, Any]:
-    return {'migration-ms': (stamp.started(destination) - stamp.begun(source)) / 1000,
-            'downtime-ms': stamp.downtime_us(source, destination) / 1000}

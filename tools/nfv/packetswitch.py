@@ -27,7 +27,8 @@ PLUGINS = '/usr/lib/*/dpdk/pmds-*/{}.so*'
 START_TIMEOUT = 60
 READY, FORWARDS = 'testpmd> ', 'forwards packets on'
 # It polls; with SCHED_FIFO it would starve a host CPU that it shares with all that does not run the guest.
-NICE = -10
+# While a guest is migrated, it must also leave time to the migration.
+NICE, NICE_MOVING = -20, 0
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,20 @@ def command(ports: Sequence[Port], cpus: Sequence[int], huge: bool) -> list[str]
             '--no-mlockall', '--nb-cores=1', '--forward-mode=io', '--disable-link-check', '-i']
 
 
-def prepare() -> None:
-    """In the child."""
+def prepare(nice: int) -> None:
+    """In the child, which leads a session: where the kernel groups tasks by session, the group's value counts."""
     killed_with_us()
-    try:
-        os.nice(NICE)
-    except PermissionError:
-        pass
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+        Path('/proc/self/autogroup').write_text(str(nice), encoding='ascii')
 
 
 class Switch:
     """Its ports are there from the start; it does not poll them before forward(), so that guests boot undisturbed."""
 
-    def __init__(self, space: Space, ports: Sequence[Port], cpus: Sequence[int], huge: bool, directory: Path,
-                 progress: Progress):
-        self.space, self.ports, self.progress, self.directory = space, ports, progress, directory
+    def __init__(self, space: Space, ports: Sequence[Port], cpus: Sequence[int], huge: bool, nice: int,
+                 directory: Path, progress: Progress):
+        self.space, self.nice, self.progress, self.directory = space, nice, progress, directory
         self.command = command(ports, cpus, huge)
         self.log = directory / 'testpmd.log'
         self.process: subprocess.Popen[bytes] | None = None
@@ -88,7 +88,7 @@ class Switch:
             # It ends with its standard input. Its files go to our directory, which is removed.
             # pylint: disable=consider-using-with
             self.process = subprocess.Popen([*self.space.prefix, *self.command], stdin=subprocess.PIPE, stdout=log,
-                                            stderr=log, start_new_session=True, preexec_fn=prepare,
+                                            stderr=log, start_new_session=True, preexec_fn=lambda: prepare(self.nice),
                                             env={**os.environ, 'RUNTIME_DIRECTORY': str(self.directory)})
         try:
             self._wait(READY)
