@@ -18,9 +18,17 @@ from qemu.qmp.legacy import QEMUMonitorProtocol
 
 from . import answer
 from .progress import Failure, Progress
+from .stress import killed_with_us
 
 TAIL_LINES = 12
 DOWNTIME_TRACE = ('vmstate_downtime_checkpoint',)
+
+
+def prepare(cpus: Collection[int]) -> None:
+    """In the child."""
+    killed_with_us()
+    if cpus:
+        os.sched_setaffinity(0, cpus)
 
 
 class Vm:
@@ -56,7 +64,7 @@ class Vm:
                 # pylint: disable=consider-using-with
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                                 pass_fds=fds, start_new_session=True,
-                                                preexec_fn=lambda: os.sched_setaffinity(0, cpus) if cpus else None)
+                                                preexec_fn=lambda: prepare(cpus))
             except OSError as error:
                 monitor.close()
                 raise Failure(f'cannot run {command[0]}: {error.strerror}; build it first (make), '
