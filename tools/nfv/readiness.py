@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import re
 from typing import Any
 
 
@@ -16,6 +17,12 @@ class Check:
     ready: bool | None
     found: str
     advice: str = ''
+
+
+def fair_server(release: str) -> bool:
+    """Linux has one since 6.12."""
+    found = re.match(r'(\d+)\.(\d+)', release)
+    return bool(found) and (int(found[1]), int(found[2])) >= (6, 12)
 
 
 def checks(machine: dict[str, Any]) -> list[Check]:
@@ -38,6 +45,11 @@ def checks(machine: dict[str, Any]) -> list[Check]:
         Check('RT throttling', None if throttle is None else throttle == '-1',
               'off' if throttle == '-1' else f'{throttle} µs of every second' if throttle else 'not known',
               'sysctl -w kernel.sched_rt_runtime_us=-1; nfv-bench does it for the time of its run'),
+        Check('fair server', not fair_server(machine['kernel']), 'in this kernel'
+              if fair_server(machine['kernel']) else 'not in this kernel',
+              'it gives tasks that starve behind SCHED_FIFO 50 ms of every second, whatever RT throttling says: keep them '
+              'off the vCPUs\' host CPUs (isolcpus=, a cpuset partition), or echo 0 > '
+              '/sys/kernel/debug/sched/fair_server/cpuN/runtime for each'),
         Check('hyper-threading', None if smt is None else smt in ('off', 'forceoff', 'notsupported', 'notimplemented'),
               smt or 'not known', 'boot with nosmt, or leave the siblings of the vCPUs\' host CPUs idle'),
         Check('frequency', None if governor is None else governor == 'performance', governor or 'not known',

@@ -142,6 +142,8 @@ class Verdicts(unittest.TestCase):
         self.assertEqual((found['RT throttling'], found['clock'], found['frequency'], found['isolated host CPUs']),
                          (False, True, None, False))
         self.assertEqual(readiness.checks({}), [])
+        self.assertEqual([readiness.fair_server(release) for release in ('6.1.0-9-amd64', '6.12.1', '7.0', 'x')],
+                         [False, True, True, False])
 
 
 if __name__ == '__main__':

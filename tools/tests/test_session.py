@@ -203,6 +203,10 @@ class Traces(unittest.TestCase):
                          [('stress-ng cpu', 60, 4000), ('kworker/1:2', 70, 500)])
         self.assertEqual([round(one.us) for one in breaktrace.culprits('\n'.join(lines), [50], 2000)], [1000, 500])
         self.assertEqual(breaktrace.culprits('', [50], 1000), [])
+        self.assertEqual(breaktrace.told('vCPU', found)[0],
+                         '    on the host CPU of the vCPU ran stress-ng cpu (60) for 4000 µs')
+        self.assertIn('ran nothing for 7', breaktrace.told('vCPU', [breaktrace.Culprit('swapper/1', 0, 7)])[0])
+        self.assertIn('nothing else ran', breaktrace.told('vCPU', [])[0])
 
 
 class Machines(unittest.TestCase):
