@@ -109,6 +109,13 @@ class Domains(Defined):
             self.assertEqual(found['problems'], [])
             self.assertIn(MACHINE, self.host.virsh('qemu-monitor-command', name, '--hmp', 'info nfv'))
 
+    def test_alias(self):
+        """libvirt keeps the full name, so that a guest does not change its machine with a later release."""
+        text = self.site.prepared(xml('minimal')).replace(f'machine="{MACHINE}"', 'machine="nfv"')
+        self.assertIn('machine="nfv"', text)
+        with self.started(text) as (name, _):
+            self.assertIn(f"machine='{MACHINE}'", self.host.virsh('dumpxml', name, '--inactive'))
+
     def test_plug_a_vcpu_and_an_interface(self):
         text = domain.with_vcpus(self.site.prepared(xml('minimal')), 2, 1)
         with self.started(text) as (name, console):

@@ -29,6 +29,8 @@ USER = 'libvirt-qemu'
 USER_ID = 64055
 QEMU_CONF = {'user': USER, 'group': USER, 'stdio_handler': 'file', 'cgroup_controllers': [], 'security_driver': 'none',
              'hugetlbfs_mount': '/dev/shm/huge',
+             # libvirt 11 raises the limit otherwise, which a container may not allow.
+             'max_core': 0,
              # Hosts that share images: what one remembers of an owner is not true for the other.
              'remember_owner': 0}
 DEVICES = ('/dev/null', '/dev/full', '/dev/zero', '/dev/random', '/dev/urandom', '/dev/ptmx', '/dev/kvm',
