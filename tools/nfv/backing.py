@@ -5,16 +5,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-import fcntl
 import os
 from pathlib import Path
 import re
 from typing import Iterator
 
+from . import shared
 from .progress import Failure
 
 HUGE = Path('/sys/kernel/mm/hugepages/hugepages-2048kB')
 HUGE_MIB = 2
+# Of root's alone, as the count is: how many pages each run has reserved.
+USERS = Path('/run/kvm4nfv-huge-pages')
 THP = Path('/sys/kernel/mm/transparent_hugepage')
 OBJECTS = {
     'anon': 'memory-backend-ram',
@@ -81,9 +83,19 @@ def can_reserve(mib: int) -> bool:
 
 
 def _add(number: Path, change: int) -> int:
-    """How many more there are. The count is shared by everybody: two runs of ours take turns to change it."""
-    with open(number, encoding='ascii') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        before = int(number.read_text(encoding='ascii'))
+    """How many more there are. The count is everybody's: runs of ours take turns to change it.
+
+    What a run that was killed has left is given back by the next one.
+    """
+    with shared.state(USERS) as state:
+        pages: dict[str, int] = state.setdefault('pages', {})
+        left = sum(pages.pop(pid) for pid in list(pages) if int(pid) not in state['users'])
+        before = int(number.read_text(encoding='ascii')) - left
         number.write_text(str(max(0, before + change)), encoding='ascii')
-        return int(number.read_text(encoding='ascii')) - before
+        added = int(number.read_text(encoding='ascii')) - before
+        me = os.getpid()
+        pages[str(me)] = pages.get(str(me), 0) + added
+        if pages[str(me)] <= 0:
+            del pages[str(me)]
+        state['users'] = [pid for pid in state['users'] if pid != me] + ([me] if str(me) in pages else [])
+        return added

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-import fcntl
-import json
 import os
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any, Callable, ContextManager, Iterable, Iterator
+
+from . import shared
 
 RT_RUNTIME = Path('/proc/sys/kernel/sched_rt_runtime_us')
 # Of root's alone, as the setting is.
@@ -100,26 +100,9 @@ def _read_runtime() -> str:
         return '-1'
 
 
-@contextmanager
-def _users() -> Iterator[dict[str, Any]]:
-    """Who has switched it off, and what it was: `before` and the process ids `users`; written back at exit."""
-    while True:
-        with open(RT_USERS, 'a+', encoding='ascii') as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            # The last user removes the file; then the lock is one that nobody else will ever see.
-            if not RT_USERS.exists() or os.stat(file.fileno()).st_ino != RT_USERS.stat().st_ino:
-                continue
-            file.seek(0)
-            state = json.loads(file.read() or '{}')
-            state['users'] = [pid for pid in state.get('users', []) if Path(f'/proc/{pid}').exists()]
-            yield state
-            if state['users']:
-                file.seek(0)
-                file.truncate()
-                json.dump(state, file)
-            else:
-                RT_USERS.unlink()
-            return
+def _users() -> ContextManager[dict[str, Any]]:
+    """Who has switched it off, and what it was: `before` and the process ids `users`."""
+    return shared.state(RT_USERS)
 
 
 def _enter() -> bool:
