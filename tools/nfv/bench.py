@@ -35,6 +35,7 @@ class Bench:
         self.real_time = False
         self.accelerators: dict[str, str] = {}
         self.huge_problem: str | None = None
+        self.may_lock = contender.may_lock()
 
     def vcpu_cpus(self, vcpus: int) -> list[int]:
         """Host CPUs for so many vCPUs, of all guests together; none if nothing would be left for housekeeping."""
@@ -80,8 +81,8 @@ class Bench:
                 vcpu_cpus: Sequence[int], huge: bool, arguments: Sequence[str]) -> list[str]:
         accel = self.accelerator(system, side)
         cpu = self.options.cpu or ('host' if accel == 'kvm' else 'max')
-        return [side.qemu, *contender.arguments(side, memory, smp, vcpu_cpus, huge), '-accel', accel, '-cpu', cpu,
-                *system.arguments(), *arguments]
+        return [side.qemu, *contender.arguments(side, memory, smp, vcpu_cpus, huge, self.may_lock), '-accel', accel,
+                '-cpu', cpu, *system.arguments(), *arguments]
 
     @contextmanager
     def boot(self, side: Contender, system: guest.Linux | guest.Probe, *, memory: int = 0, smp: int = 1,

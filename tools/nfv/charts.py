@@ -30,7 +30,8 @@ def pyplot() -> Any:
         from matplotlib import pyplot as plt  # pylint: disable=import-outside-toplevel
     except ImportError as error:
         raise Failure(f'--html: {error}: install the packages python3-matplotlib and python3-jinja2 '
-                      '(scripts/deps.sh bench), or use --json and make the page elsewhere with nfv-bench show') from error
+                      '(scripts/deps.sh bench), or use --json and make the page elsewhere with nfv-bench show'
+                      ) from error
     plt.rcParams.update({
         'svg.fonttype': 'none', 'svg.hashsalt': 'nfv-bench', 'font.size': 9, 'font.family': 'sans-serif',
         'text.color': INK, 'axes.labelcolor': INK, 'axes.edgecolor': FAINT, 'xtick.color': INK, 'ytick.color': INK,

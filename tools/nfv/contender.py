@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import os
 from pathlib import Path
+import resource
 from typing import Iterable, Sequence
 
 from .progress import Failure
@@ -55,13 +56,21 @@ def machine(side: Contender, vcpu_cpus: Sequence[int]) -> str:
     return f'{words},{side.machine}' if side.machine else words
 
 
-def arguments(side: Contender, memory: int, smp: int, vcpu_cpus: Sequence[int], huge: bool) -> list[str]:
-    """Of QEMU: machine, memory (MiB) and vCPUs. huge: huge pages for all of it are reserved. Pure."""
+def may_lock() -> bool:
+    """Whether this user may lock memory without a limit."""
+    return os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
+
+
+def arguments(side: Contender, memory: int, smp: int, vcpu_cpus: Sequence[int], huge: bool,
+              lock: bool = True) -> list[str]:
+    """Of QEMU: machine, memory (MiB) and vCPUs. huge: huge pages for all of it are reserved; lock: it may be. Pure."""
     # Default devices (a DVD drive, a display, a NIC) are left out for all: management tools do that, too, and with
     # TCG SeaBIOS was seen to hang at the drive.
     result = ['-machine', machine(side, vcpu_cpus), '-m', str(memory), '-smp', str(smp), '-nodefaults']
     if side.name == 'tuned':
-        result += ['-overcommit', 'mem-lock=on-fault', '-S']
+        result.append('-S')
+        if lock:
+            result += ['-overcommit', 'mem-lock=on-fault']
         if huge:
             result += ['-object', f'memory-backend-memfd,id=ram,size={memory}M,share=on,hugetlb=on,hugetlbsize=2M,'
                        'prealloc=on', '-machine', 'memory-backend=ram']

@@ -14,7 +14,7 @@ from .guest import Linux, Probe
 from .measurement import Case, Measurement
 from .meter import Pulse, moving, standing
 from .progress import Failure
-from .timer import BOOT, MIGRATION_SECONDS, NO_STRESS, VCPUS, WORKSET
+from .timer import NO_STRESS, VCPUS, WORKSET, seconds_of
 
 LINUX = 'real-time Linux, a SCHED_FIFO thread by UIO and INTx'
 CASES = {
@@ -45,8 +45,7 @@ class Interrupt:
     def cases(self, options: argparse.Namespace) -> Sequence[Case]:
         if not 10 <= options.interrupt_period <= 1000000:
             raise Failure(f'--interrupt-period {options.interrupt_period}: must be 10 to 1000000')
-        return [Case('interrupt', name, CASES[name],
-                     BOOT[name.partition('-')[0]] + options.seconds + (MIGRATION_SECONDS if name.endswith('migrate') else 0),
+        return [Case('interrupt', name, CASES[name], seconds_of(name, options),
                      (('period_us', options.interrupt_period), ('seconds', options.seconds)))
                 for name in options.interrupt_cases or (QUICK if options.quick else CASES)]
 

@@ -47,8 +47,8 @@ def checks(machine: dict[str, Any]) -> list[Check]:
               'sysctl -w kernel.sched_rt_runtime_us=-1; nfv-bench does it for the time of its run'),
         Check('fair server', not fair_server(machine['kernel']), 'in this kernel'
               if fair_server(machine['kernel']) else 'not in this kernel',
-              'it gives tasks that starve behind SCHED_FIFO 50 ms of every second, whatever RT throttling says: keep them '
-              'off the vCPUs\' host CPUs (isolcpus=, a cpuset partition), or echo 0 > '
+              'it gives tasks that starve behind SCHED_FIFO 50 ms of every second, whatever RT throttling says: keep '
+              'them off the vCPUs\' host CPUs (isolcpus=, a cpuset partition), or echo 0 > '
               '/sys/kernel/debug/sched/fair_server/cpuN/runtime for each'),
         Check('hyper-threading', None if smt is None else smt in ('off', 'forceoff', 'notsupported', 'notimplemented'),
               smt or 'not known', 'boot with nosmt, or leave the siblings of the vCPUs\' host CPUs idle'),

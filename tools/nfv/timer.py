@@ -28,6 +28,11 @@ WORKSET = 1
 NO_STRESS = 'the probe guest runs nothing besides: load in the guest is for the Linux guest'
 
 
+def seconds_of(name: str, options: argparse.Namespace) -> float:
+    """What one run of the case of that name takes. Pure."""
+    return BOOT[name.partition('-')[0]] + options.seconds + (MIGRATION_SECONDS if name.endswith('migrate') else 0)
+
+
 class Timer:
     name = 'timer'
     title = 'how late a timer wakes the guest: cyclictest in a real-time Linux, and a guest without an operating system'
@@ -43,8 +48,7 @@ class Timer:
     def cases(self, options: argparse.Namespace) -> Sequence[Case]:
         if not 100 <= options.timer_interval <= 1000000:
             raise Failure(f'--timer-interval {options.timer_interval}: must be 100 to 1000000')
-        return [Case('timer', name, CASES[name], BOOT[name.partition('-')[0]] + options.seconds +
-                     (MIGRATION_SECONDS if name.endswith('migrate') else 0),
+        return [Case('timer', name, CASES[name], seconds_of(name, options),
                      (('interval_us', options.timer_interval), ('seconds', options.seconds)))
                 for name in options.timer_cases or (QUICK if options.quick else CASES)]
 

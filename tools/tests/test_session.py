@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -90,6 +91,29 @@ class Sides(unittest.TestCase):
         self.assertIn('idle=poll', guest.Linux('k', 'i', poll=True).arguments()[-1])
 
 
+class Children(unittest.TestCase):
+    def test_they_end_with_us(self):
+        script = ('import subprocess, time; from nfv import stress; print(subprocess.Popen(["sleep", "60"], '
+                  'preexec_fn=stress.killed_with_us).pid, flush=True); time.sleep(60)')
+        with subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, 'PYTHONPATH': ':'.join(sys.path)}) as parent:
+            pid = int(parent.stdout.readline())
+            os.kill(pid, 0)
+            parent.kill()
+        gone(self, pid)
+
+
+def gone(test, pid):
+    for _ in range(100):
+        try:
+            if ') Z' in Path(f'/proc/{pid}/stat').read_text():
+                return
+        except OSError:
+            return
+        time.sleep(0.05)
+    test.fail(f'process {pid} still runs')
+
+
 class Loads(unittest.TestCase):
     def test_names(self):
         for name in stress.NAMES:
@@ -111,12 +135,7 @@ class Loads(unittest.TestCase):
                 with stress.on_host(stress.Stress('cpu')):
                     worker = int(Path(f'{tool}.pid').read_text())
                     os.kill(worker, 0)
-            for _ in range(100):
-                if not Path(f'/proc/{worker}').exists() or ') Z' in Path(f'/proc/{worker}/stat').read_text():
-                    break
-                time.sleep(0.05)
-            else:
-                self.fail('the worker still runs')
+            gone(self, worker)
 
     def test_what_ends_at_once_is_told(self):
         with tempfile.TemporaryDirectory() as directory:
