@@ -30,7 +30,7 @@ def profile(target: Target, findings: Iterable[Finding]) -> str:
     sysfs = {mend.text: mend.value for mend in mends if isinstance(mend, Sysfs) and mend.text.startswith('/sys/')}
     return '\n'.join([
         f'{MARK}: host CPUs {target.guests} for guests, {target.others} for everything else.',
-        '', '[main]', f'summary=kvm4nfv host: CPUs {target.guests} for guests', 'include=network-latency',
+        '', '[main]', f'summary=kvm4nfv host: CPUs {target.guests} for guests',
         '', '[cpu]', 'governor=performance', 'energy_perf_bias=performance', 'min_perf_pct=100', 'force_latency=cstate.id:1|10',
         '', '[irqbalance]', f'banned_cpus={target.guests}',
         '', '[sysctl]', *(f'{name}={value}' for name, value in sysctl.items()),
