@@ -54,8 +54,10 @@ def pins(domain: Domain, root: Root, target: Target) -> Finding:
 
 def isolation(domain: Domain, root: Root, _target: Target) -> Finding:
     exposed = domain.cpus - isolated(root)
-    return judged('guest-isolation', bool(domain.cpus) and not exposed,
-                  f'{format_list(exposed)} not isolated' if exposed else format_list(domain.cpus),
+    own = domain.machine_options.get('vcpu-cpus') == 'auto'
+    found = f'{format_list(exposed)} not isolated' if exposed else format_list(domain.cpus) if domain.cpus else \
+        'isolated ones, chosen at the start' if own else 'not pinned'
+    return judged('guest-isolation', own or bool(domain.cpus) and not exposed, found,
                   'the scheduler puts other tasks on the host CPUs of this guest',
                   Advice(f'pin to isolated host CPUs ({format_list(isolated(root))}), or isolate these'))
 
@@ -88,8 +90,8 @@ def siblings(domain: Domain, _root: Root, target: Target) -> Finding:
 
 def node(domain: Domain, _root: Root, target: Target) -> Finding:
     cpus = target.nodes(domain.cpus & target.online)
-    far = domain.nodes - cpus if domain.nodes else set()
-    where = f'vCPUs on node {format_list(cpus)}, memory on {format_list(domain.nodes) if domain.nodes else "any node"}'
+    far = domain.nodes - cpus if domain.nodes and cpus else set()
+    where = f'vCPUs on {f"node {format_list(cpus)}" if cpus else "no host CPU of this host"}, memory on {f"node {format_list(domain.nodes)}" if domain.nodes else "any node"}'
     bound = bool(domain.nodes) or len(target.nodes(target.online)) == 1 or 'vcpu-cpus' in domain.machine_options
     return judged('guest-node', not far and len(cpus) <= 1 and bound, where,
                   'each access to memory of another node takes longer',
@@ -191,8 +193,10 @@ def vhost_user(domain: Domain, root: Root, _target: Target) -> Finding:
     if not domain.shared and not own:
         return Finding('guest-vhost-user', Level.FAIL, 'memory is not shared', why,
                        (Advice("<memoryBacking><access mode='shared'/></memoryBacking>"),))
-    gone = [path for path, mode in domain.sockets if mode == 'client' and root.access(path) is None]
-    return judged('guest-vhost-user', not gone, f'no socket {", ".join(gone)}' if gone else 'shared, sockets are there', why,
+    there = [path for path, mode in domain.sockets if mode == 'client']
+    gone = [path for path in there if root.access(path) is None]
+    found = f'no socket {", ".join(gone)}' if gone else 'memory is shared' + (', sockets are there' if there else '')
+    return judged('guest-vhost-user', not gone, found, why,
                   Advice('start the switch first; with type=dpdkvhostuserclient let libvirt have mode=\'server\''), bad=Level.WARN)
 
 

@@ -81,6 +81,17 @@ class Parsing(unittest.TestCase):
         self.assertEqual(guest.machine_options, {'vcpu-cpus': '5:3', 'rt': 'on'})
         self.assertEqual(domain.parse(xml(**own('vcpu-cpus=5,,3'))).pins, {0: {5}, 1: {3}})
 
+    def test_domains_of_this_tree(self):
+        """Each can be read, and those that libvirt pins fit a host that is tuned."""
+        root = Recording(hosts.tuned())
+        failed = {}
+        for file in sorted((TOOL.parent.parent / 'libvirt').glob('*.xml')):
+            guest = domain.load(str(file))
+            self.assertEqual(guest.machine, fit.MACHINE)
+            failed[file.name] = {finding.check for finding in fit.run(guest, root, choose(root)) if finding.level is Level.FAIL}
+        self.assertEqual((failed['realtime.xml'], failed['vhost-user.xml']), (set(), set()))
+        self.assertEqual(failed['minimal.xml'], {'guest-vcpus', 'guest-isolation'})
+
     def test_refusals(self):
         for text, words in (('<domain>', 'is no XML'), ('<network/>', 'holds <network>'),
                             (xml().replace("unit='GiB'", "unit='pages'"), "has the unit 'pages'; valid are"),
@@ -97,7 +108,8 @@ class Fit(unittest.TestCase):
         host = with_files(hosts.tuned(), {'/etc/libvirt/qemu.conf': '# none\nseccomp_sandbox = 0\n'})
         self.assertEqual(wrong(host, **own('vcpu-cpus=4-5,rt=on,hugepages=2M,mem-lock=on')), {})
         self.assertEqual(wrong(**own('vcpu-cpus=4-5,rt=on,hugepages=2M,mem-lock=on')), {'guest-placement': 'FAIL'})
-        self.assertEqual(judge(**own('vcpu-cpus=auto'))['guest-vcpus'].level, Level.PASS)
+        auto = judge(**own('vcpu-cpus=auto'))
+        self.assertEqual((auto['guest-vcpus'].level, auto['guest-isolation'].level), (Level.PASS, Level.PASS))
 
     def test_single_faults(self):
         pin = "<vcpupin vcpu='0' cpuset='%s'/><vcpupin vcpu='1' cpuset='%s'/>"
