@@ -8,7 +8,6 @@ usage: system_domains.py QEMU PROBE [TEST...]
 from contextlib import contextmanager
 import os
 from pathlib import Path
-import resource
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from nfv.progress import Failure
 from console import Console
 import domain
 from pair import site
+import tap
 from virthost import EMULATOR, can_lock, missing
 
 QEMU, PROBE = map(Path, sys.argv[1:3])
@@ -136,7 +136,7 @@ class Domains(Defined):
         if granted_cpus() < {0, 1}:
             self.skipTest('the host CPUs 0 and 1 are needed')
         try:
-            with backing.huge_pages(MIB), unthrottled(print), \
+            with backing.huge_pages(MIB), unthrottled(tap.say), \
                     self.started(self.site.prepared(xml('realtime'), mib=MIB)) as (name, _):
                 now = {'cpus': [1], 'policy': 'fifo', 'priority': 1}
                 self.assertEqual([thread['now'] for thread in self.threads(name, 'vcpu')], [now])
@@ -175,7 +175,7 @@ class Domains(Defined):
         if not bridge.exists():
             self.skipTest(f'{bridge.name} is not built')
         try:
-            with backing.huge_pages(MIB), unthrottled(print), \
+            with backing.huge_pages(MIB), unthrottled(tap.say), \
                     self.defined(self.site.prepared(xml('vhost-user'), mib=MIB)) as name, self.switch(2):
                 self.host.virsh('start', name)
                 chardevs = {device['label']: device['filename'] for device in self.host.qmp(name, 'query-chardev')}
@@ -247,7 +247,7 @@ class SelfPlaced(Defined):
             self.assertIn('sysctl -w kernel.sched_rt_runtime_us=-1', self.host.refused('start', name))
 
     def test_places_itself(self):
-        with unthrottled(print):
+        with unthrottled(tap.say):
             if self.throttled():
                 self.skipTest('kernel.sched_rt_runtime_us cannot be set')
             with self.started(self.text(self.emulator)) as (name, _):
@@ -260,7 +260,7 @@ class SelfPlaced(Defined):
 
     def test_libvirt_resets_what_it_was_not_told(self):
         """Without vcpupin, it gives each vCPU all host CPUs after QEMU has placed it, and query-nfv says so."""
-        with unthrottled(print):
+        with unthrottled(tap.say):
             if self.throttled():
                 self.skipTest('kernel.sched_rt_runtime_us cannot be set')
             with self.started(domain.without(self.text(self.emulator), 'cputune')) as (name, _):
@@ -273,5 +273,4 @@ class SelfPlaced(Defined):
 
 
 if __name__ == '__main__':
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
+    tap.main(sys.argv[3:])

@@ -13,6 +13,7 @@ from nfv import answer
 
 from console import Console
 from pair import site
+import tap
 from virthost import missing
 
 QEMU, PROBE = map(Path, sys.argv[1:3])
@@ -74,4 +75,4 @@ class HighAvailability(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
+    tap.main(sys.argv[3:])

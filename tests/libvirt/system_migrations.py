@@ -8,7 +8,6 @@ usage: system_migrations.py QEMU PROBE [TEST...]
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-import resource
 import sys
 import unittest
 
@@ -21,6 +20,7 @@ from contract import ENDED, Events, promise
 import domain
 from pair import site
 import pki
+import tap
 from virthost import VirtHost, missing
 
 QEMU, PROBE = map(Path, sys.argv[1:3])
@@ -94,7 +94,7 @@ class Pair(unittest.TestCase):
         try:
             return guest.events.event(ENDED, guest.name, timeout=5).data
         except Failure:
-            print('libvirt ended QEMU before it told how the migration ended')
+            tap.say('libvirt ended QEMU before it told how the migration ended')
             return {}
 
     def moved(self, guest, *arguments, uri=TCP):
@@ -117,8 +117,8 @@ class Pair(unittest.TestCase):
             waited = there['waited'] / 1000
             # One clock: what was waited for libvirt is a part of the stop.
             self.assertLessEqual(waited, stop + 1)
-            print(f'stopped for {stop:.1f} ms; all loaded, it waited for libvirt {waited:.1f} ms of them; '
-                  f'{result.get("verdict")}: {result.get("why")}', flush=True)
+            tap.say(f'stopped for {stop:.1f} ms; all loaded, it waited for libvirt {waited:.1f} ms of them; '
+                    f'{result.get("verdict")}: {result.get("why")}')
             return result, there
         finally:
             arrivals.end()
@@ -227,5 +227,4 @@ class Placed(Pair):
 
 
 if __name__ == '__main__':
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
+    tap.main(sys.argv[3:])

@@ -19,6 +19,7 @@ import domain
 import ovs
 from pair import site
 import scenario
+import tap
 from virthost import can_lock, missing
 
 QEMU, PROBE = map(Path, sys.argv[1:3])
@@ -42,7 +43,7 @@ class Lab(unittest.TestCase):
             self.enterContext(backing.huge_pages(huge))
         except Failure as failure:
             self.skipTest(str(failure))
-        self.enterContext(unthrottled(print))
+        self.enterContext(unthrottled(tap.say))
         made = self.enterContext(site(QEMU.parent, PROBE))
         made.certifies()
         hosts = {name: made.host(f'nfv-{name}') for name in ('host-a', 'host-b')}
@@ -66,7 +67,7 @@ class Lab(unittest.TestCase):
                         f'cd {host.directory}\n{step.commands}'),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=COMMAND_TIMEOUT, check=False)
-        print(f'{step.host}$ {step.commands}\n{done.stdout}', flush=True)
+        tap.say(f'{step.host}$ {step.commands}\n{done.stdout}')
         self.assertEqual(done.returncode, 0, f'{page}, line {step.line}: {done.stdout}\n{host.said()}')
         if step.shows is not None:
             self.assertIsNone(difference(step.shows, done.stdout), f'{page}, line {step.line}: {done.stdout}')
@@ -99,4 +100,4 @@ class Ovs(Lab):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
+    tap.main(sys.argv[3:])
