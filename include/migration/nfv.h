@@ -105,6 +105,12 @@ uint32_t nfv_migration_features(void);
  */
 NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms);
 
+/*
+ * Microseconds until its answer came, which is a round trip and what it took the
+ * destination; -1: there was none.  Migration thread.
+ */
+int64_t nfv_handshake_time(void);
+
 /* What the destination of the last migration was.  Any thread. */
 NfvPeer nfv_migration_last_peer(void);
 
@@ -189,6 +195,9 @@ void nfv_vmdesc_save(QEMUFile *f);
  * nothing yet.  Never fails.  Any thread.
  */
 void nfv_net_channel(QIOChannel *ioc);
+
+/* Source: let at most about @bytes wait in the socket.  Migration thread. */
+void nfv_net_shorten_queue(QIOChannel *ioc, uint64_t bytes);
 
 /* The socket below @ioc, or NULL if there is none; no reference is taken. */
 QIOChannelSocket *nfv_net_socket(QIOChannel *ioc);
@@ -330,10 +339,11 @@ bool nfv_postcopy_keeps_log(void);
 void ram_add_dirty_pages(RAMBlock *rb, uint64_t (*add)(RAMBlock *rb));
 
 /*
- * Source: the guest waited for these @length bytes, which have gone.  Thread
- * that sends, with the mutex of the dirty bitmap.
+ * Source: the guest waits for these @length bytes, which go now.  Returns for how
+ * many bytes of dirty pages from @start on to send at once, where the way that
+ * they go allows that.  Thread that sends, with the mutex of the dirty bitmap.
  */
-void nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length);
+uint64_t nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length);
 
 /*
  * Source: true if *@rb and *@page have become a dirty page behind those, which
@@ -387,6 +397,13 @@ typedef enum NfvPolicyStep {
  * has no objection.  Migration thread, no BQL.
  */
 NfvPolicyStep nfv_policy_step(struct MigrationState *s, bool may_switch);
+
+/*
+ * Source: QEMU looks at the clock every 64 host pages, and gives the policy a turn
+ * every 50 ms.  Returns @i, or the next multiple of that if the last host page
+ * was a huge one, of which @pages pages were sent.  Thread that sends.
+ */
+int nfv_policy_count(int i, int pages);
 
 /*
  * Source: whether auto-converge must leave @cpu alone: with the policy on, a

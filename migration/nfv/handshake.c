@@ -12,6 +12,7 @@
 #include "qemu/atomic.h"
 #include "qemu/module.h"
 #include "qemu/thread.h"
+#include "qemu/timer.h"
 #include "migration/misc.h"
 #include "migration/nfv.h"
 #include "migration/options.h"
@@ -49,10 +50,16 @@ static bool asked;
 static NfvPeer peer;
 static uint32_t peer_features;
 static QemuSemaphore answered;
+static int64_t asked_at, answered_at; /* us; the latter as peer_features */
 
 /* About the migration that comes in.  Thread that loads; @was_asked: atomic. */
 static uint32_t source_pages;
 static bool was_asked;
+
+static int64_t now_us(void)
+{
+    return qemu_clock_get_ns(QEMU_CLOCK_REALTIME) / 1000;
+}
 
 static uint32_t own_pages(void)
 {
@@ -69,6 +76,7 @@ void nfv_handshake_start(QEMUFile *f)
     if (features) {
         trace_nfv_handshake_start(features);
         asked = true;
+        asked_at = now_us();
         qemu_savevm_send_ping(f, QUESTION);
     }
 }
@@ -87,6 +95,7 @@ bool nfv_handshake_receive(uint32_t pong)
     if (qatomic_read(&peer) != NFV_PEER_UNKNOWN) {
         return true; /* only a broken destination answers twice */
     }
+    answered_at = now_us();
     if (is_answer) {
         peer_features = pong & NFV_FEATURE_MASK;
         trace_nfv_handshake_peer_nfv(peer_features);
@@ -139,6 +148,12 @@ NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms)
         *features = peer_features;
     }
     return known;
+}
+
+int64_t nfv_handshake_time(void)
+{
+    return qatomic_load_acquire(&peer) == NFV_PEER_UNKNOWN ?
+               -1 : answered_at - asked_at;
 }
 
 NfvPeer nfv_migration_last_peer(void)

@@ -26,6 +26,20 @@ QIOChannelSocket *nfv_net_socket(QIOChannel *ioc)
                                                    TYPE_QIO_CHANNEL_SOCKET);
 }
 
+void nfv_net_shorten_queue(QIOChannel *ioc, uint64_t bytes)
+{
+    QIOChannelSocket *sioc = nfv_net_socket(ioc);
+    int size = MIN(bytes, INT_MAX / 2); /* the kernel doubles it */
+
+    if (nfv_migration_settings()->net && sioc) {
+        int ret = setsockopt(sioc->fd, SOL_SOCKET, SO_SNDBUF, &size,
+                             sizeof(size));
+
+        /* Without it the guest waits longer, nothing else. */
+        trace_nfv_net_shorten_queue(size, ret ? errno : 0);
+    }
+}
+
 void nfv_net_channel(QIOChannel *ioc)
 {
     QIOChannelSocket *sioc;

@@ -37,6 +37,7 @@
 #define WINDOW_BYTES (64 * 1024)
 #define WINDOWS 8
 #define ROUNDS_KEPT 64
+#define PAGES_A_LOOK 64 /* MAX_WAIT of ram.c */
 /* So long nothing is asked of the dirty log while the destination is busy. */
 #define NOT_READY_US 1000
 
@@ -359,6 +360,12 @@ NfvPolicyStep nfv_policy_step(MigrationState *s, bool may_switch)
     return precopy_step(s, may_switch);
 }
 
+int nfv_policy_count(int i, int pages)
+{
+    return pages > 1 && nfv_migration_settings()->policy ?
+               ROUND_UP(i, PAGES_A_LOOK) : i;
+}
+
 /* Main thread with the BQL: the migration's channel is there. */
 static void reset(void)
 {
@@ -401,6 +408,11 @@ static void policy_register(void)
 migration_init(policy_register);
 
 /* Report */
+
+uint64_t nfv_policy_bandwidth(void)
+{
+    return policy.window_start ? bandwidth() : 0;
+}
 
 NfvMigrationRoundList *nfv_policy_rounds(uint64_t *decisions)
 {

@@ -23,6 +23,7 @@
 #include "migration/nfv.h"
 #include "migration/options.h"
 #include "migration/postcopy-ram.h"
+#include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "migration/savevm.h"
 #include "system/system.h"
@@ -30,11 +31,15 @@
 #include "heat.h"
 #include "postcopy.h"
 #include "ranges.h"
+#include "report.h"
 #include "stall.h"
 #include "trace.h"
 #include "urgent.h"
 
 #define PEER_TIMEOUT_MS 1000
+/* What may wait in the source's socket: so much time of the link, or bytes. */
+#define QUEUE_US 500
+#define QUEUE_LEAST (64 * KiB)
 
 typedef enum Stage {
     STAGE_NONE,
@@ -304,6 +309,23 @@ NfvPolicyStep nfv_postcopy_switch(MigrationState *s, bool may_switch)
     return NFV_POLICY_RESUME;
 }
 
+/*
+ * A page that the guest waits for may be on the way already, behind all that is
+ * in the buffers of the socket: TCP lets these grow to many milliseconds.
+ * Shorter than a round trip they would leave the link idle.
+ */
+static void shorten_queue(MigrationState *s)
+{
+    int64_t trip = nfv_handshake_time();
+    double seconds = (trip + QUEUE_US) / 1e6;
+    uint64_t bytes = nfv_policy_bandwidth() * seconds;
+
+    if (trip >= 0 && bytes) {
+        nfv_net_shorten_queue(qemu_file_get_ioc(s->to_dst_file),
+                              MAX(bytes, QUEUE_LEAST));
+    }
+}
+
 NfvPolicyStep nfv_postcopy_step(MigrationState *s)
 {
     uint64_t must, can;
@@ -313,6 +335,7 @@ NfvPolicyStep nfv_postcopy_step(MigrationState *s)
     }
     if (source.stage != STAGE_ACTIVE) {
         source.stage = STAGE_ACTIVE;
+        shorten_queue(s);
         nfv_heat_push();
     }
     /*

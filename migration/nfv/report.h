@@ -35,4 +35,7 @@ int64_t nfv_promise_waited(void);
 /* The decisions of the policy, and their number. */
 NfvMigrationRoundList *nfv_policy_rounds(uint64_t *decisions);
 
+/* Bytes a second of the link, 0: not known.  Migration thread. */
+uint64_t nfv_policy_bandwidth(void);
+
 #endif

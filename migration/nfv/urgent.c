@@ -17,29 +17,63 @@
 #include "migration/nfv.h"
 #include "urgent.h"
 
-/* How many dirty pages behind an urgent one go before others. */
-#define FOLLOW 64
+/*
+ * How many dirty pages behind an urgent one go before others: at first, and twice
+ * as many each time that the guest goes on there.  The first of them go at once
+ * and by the same channel if it did so before: as often as it did, doubled.
+ */
+#define FOLLOW_LEAST 64
+#define FOLLOW_MOST (64 * 1024)
+#define AT_ONCE_MOST 16
 
 static struct {
     RAMBlock *rb;
-    unsigned long page; /* where to look for the next */
-    unsigned left;      /* pages to go */
+    unsigned long first; /* behind the urgent page */
+    unsigned long page;  /* where to look for the next */
+    unsigned window;     /* pages that go */
+    unsigned left;       /* of these */
+    unsigned at_once;
 } urgent;
 
 void nfv_urgent_reset(void)
 {
     urgent.rb = NULL;
     urgent.left = 0;
+    urgent.at_once = 0;
 }
 
-void nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length)
+/* Whether the guest went on from the last urgent page to @page. */
+static bool goes_on(const RAMBlock *rb, unsigned long page)
 {
-    if (nfv_migration_settings()->hot_push &&
-        rb->page_size == qemu_target_page_size()) {
-        urgent.rb = rb;
-        urgent.page = (start + length) >> qemu_target_page_bits();
-        urgent.left = FOLLOW;
+    return rb == urgent.rb && page >= urgent.first &&
+           page <= urgent.page + FOLLOW_LEAST;
+}
+
+static void expand(bool further)
+{
+    urgent.window = further ? MIN(urgent.window * 2, FOLLOW_MOST) :
+                              FOLLOW_LEAST;
+    urgent.at_once = further ? MIN(MAX(urgent.at_once * 2, 1), AT_ONCE_MOST) :
+                               0;
+}
+
+uint64_t nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length)
+{
+    unsigned long pages = rb->used_length >> qemu_target_page_bits();
+
+    if (!nfv_migration_settings()->hot_push ||
+        rb->page_size != qemu_target_page_size()) {
+        return length;
     }
+    expand(goes_on(rb, start >> qemu_target_page_bits()));
+    urgent.rb = rb;
+    urgent.first = (start + length) >> qemu_target_page_bits();
+    urgent.page = urgent.first;
+    urgent.left = urgent.window;
+    for (unsigned i = 0; i < urgent.at_once && urgent.page < pages; i++) {
+        urgent.page = find_next_bit(rb->bmap, pages, urgent.page) + 1;
+    }
+    return length + urgent.at_once * rb->page_size;
 }
 
 bool nfv_urgent_follow(RAMBlock **rb, unsigned long *page)
@@ -63,5 +97,5 @@ bool nfv_urgent_follow(RAMBlock **rb, unsigned long *page)
 
 bool nfv_urgent_is_next(const RAMBlock *rb, unsigned long page)
 {
-    return rb == urgent.rb && page == urgent.page;
+    return rb == urgent.rb && page >= urgent.first && page <= urgent.page;
 }
