@@ -117,12 +117,26 @@ static void packet(void)
     memory_rewrite(&rings, ring * RING_ENTRIES + entry);
 }
 
+/*
+ * The share x^3 of the pages gets the share x of the writes; which pages these
+ * are has nothing to do with where they are.
+ */
+static size_t skewed(uint64_t n)
+{
+    uint64_t x = mix(n) >> 43;          /* 21 bits */
+    uint64_t rank = set.cells * (x * x >> 21) * x >> 42;
+
+    return mix(rank) % set.cells;
+}
+
 static void write_one(void)
 {
     if (options.rings) {
         packet();
     } else if (options.order == ORDER_RANDOM) {
         memory_rewrite(&set, mix(written) % set.cells);
+    } else if (options.order == ORDER_SKEWED) {
+        memory_rewrite(&set, skewed(written));
     } else {
         memory_rewrite(&set, written % set.cells);
     }

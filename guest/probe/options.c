@@ -46,6 +46,7 @@ static bool order_parse(const char *text, Order *order)
         [ORDER_SEQUENTIAL] = "sequential",
         [ORDER_RANDOM] = "random",
         [ORDER_SCATTERED] = "scattered",
+        [ORDER_SKEWED] = "skewed",
     };
 
     for (Order i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -14,6 +14,7 @@ typedef enum Order {
     ORDER_SEQUENTIAL,           /* page after page */
     ORDER_RANDOM,               /* a random page of adjacent ones */
     ORDER_SCATTERED,            /* sequential, and the set is spread */
+    ORDER_SKEWED,               /* half of them on an eighth of the pages */
 } Order;
 
 typedef struct Options {
@@ -26,7 +27,7 @@ typedef struct Options {
     uint64_t pulse;     /* pulse=1: answer nfv-pulse, default 0 */
     uint64_t halt;      /* halt=1: halt between two interrupts, default 0 */
     uint64_t break_us;  /* break=US: end at a longer latency, default never */
-    Order order;        /* order=sequential|random|scattered */
+    Order order;        /* see above, in small letters */
 } Options;
 
 /* Returns the first word that is not an option of ours, or NULL. */

@@ -24,6 +24,8 @@ OBJECTS = {
     'hugetlb': 'memory-backend-memfd,share=on,hugetlb=on,hugetlbsize=2M,prealloc=on',
 }
 NAMES = tuple(OBJECTS)
+# In which a page comes over in post-copy.
+PAGE_BYTES = {'anon': 4096, 'memfd': 4096, 'hugetlb': HUGE_MIB << 20}
 
 
 def arguments(name: str, mib: int) -> list[str]:

@@ -40,6 +40,22 @@ class Gap:
     before: int | None      # the longest time between two heartbeats of the source during the migration
 
 
+# A guest that has this share of its heartbeats in this many microseconds is back at its speed.
+SPEED, SPEED_US = 0.9, 100000
+
+
+def recovered(source: list[int], destination: list[int], began: int, started: int) -> int | None:
+    """Microseconds from `started`, when the guest started on the destination, until it is back at its speed there."""
+    usual = interval_us([beat for beat in source if beat < began])
+    if not usual:
+        return None
+    count = int(SPEED * SPEED_US / usual)
+    for start, end in zip(destination, destination[count:]):
+        if end - start <= SPEED_US:
+            return max(0, start - started)
+    return None
+
+
 def gap(source: list[int], destination: list[int], began: int) -> Gap:
     """`began`: when the migration began; what the source did before it is its full speed."""
     usual = interval_us([beat for beat in source if beat < began])

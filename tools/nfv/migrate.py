@@ -51,6 +51,14 @@ def point(text: str) -> Point:
     return Point(int(limit), int(channels))
 
 
+def contract(text: str) -> tuple[int, int]:
+    """DOWNTIME:DEADLINE"""
+    downtime, _, deadline = text.partition(':')
+    if int(downtime) < 1 or int(deadline) < 1:
+        raise ValueError
+    return int(downtime), int(deadline)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group('what is measured')
     what.add_argument('--profile', type=words(profile.NAMES), default=profile.NAMES, metavar='LIST',
@@ -71,8 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument('--rates', type=numbers(float), metavar='LIST',
                       help='hot, ring: what the guest writes, of the link [0.5,0.9,1.5]')
     what.add_argument('--shares', type=numbers(int), metavar='LIST', help='hot: working set, %% of RAM [10,30,60]')
-    what.add_argument('--orders', type=words(('sequential', 'random', 'scattered')), metavar='LIST',
-                      help='hot: sequential,random,scattered [sequential]')
+    what.add_argument('--orders', type=words(profile.ORDERS), metavar='LIST',
+                      help=f'hot, postcopy: of {",".join(profile.ORDERS)} [hot: sequential; postcopy: all but scattered]')
+    what.add_argument('--sets', type=numbers(int), metavar='LIST',
+                      help='postcopy: MiB that the guest writes to, scattered over its RAM [16,64,256]')
+    what.add_argument('--postcopy', dest='profile', action='store_const', const=('postcopy',),
+                      help='the same as --profile postcopy: post-copy is asked for after the time that '
+                      f'{profile.PRESS:g} times the RAM takes on the link, with postcopy-preempt')
+    what.add_argument('--contract', type=contract, metavar='DOWNTIME:DEADLINE',
+                      help='ms: post-copy is possible, and it is counted how often the guest stood still for at most '
+                      'DOWNTIME and ran on the destination by the DEADLINE; only the fork is told of the deadline')
     what.add_argument('--bound', type=float, metavar='S', help='after so long a migration does not end '
                       '[20 s and the time of 4 times the RAM]')
     wire = parser.add_argument_group('the link')
@@ -87,6 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help='[%(default)s]')
     sides.add_argument('--self', dest='only', choices=('stock', 'fork'),
                        help='compare it with itself: how far apart equal builds are')
+    sides.add_argument('--arm', action='store_true', help='compare the fork with itself with the capabilities of '
+                       'post-copy on, which nobody uses: what that costs')
     sides.add_argument('--devices-of', choices=side.DEVICE_SETS, default='nfv',
                        help='what both machines have besides; nfv: no HPET, SATA and so on [%(default)s]')
     sides.add_argument('--without-modules', action='store_true', help='fork: as -M q35, which has our modules off')
@@ -122,6 +140,11 @@ def check(options: argparse.Namespace) -> None:
 
 def choose_points(options: argparse.Namespace, case: Case) -> list[Point]:
     """The devices' part shows only if there is no time for RAM in the stop."""
+    if options.contract:
+        limit, deadline = options.contract
+        return [Point(limit, at.channels, True, deadline) for at in options.points or (Point(),)]
+    if case.profile == 'postcopy':
+        return [replace(at, postcopy=True) for at in options.points or (Point(LIMITS[0]),)]
     if options.points:
         return list(options.points)
     if options.sweep:
@@ -132,10 +155,10 @@ def choose_points(options: argparse.Namespace, case: Case) -> list[Point]:
 
 def choose_cases(options: argparse.Namespace) -> list[Case]:
     choice = Choice(memory=options.memory, backings=options.backing, devices=options.devices, smp=options.smp,
-                    rates=options.rates, shares=options.shares, orders=options.orders)
+                    rates=options.rates, shares=options.shares, orders=options.orders, sets=options.sets)
     names = list(options.profile)
     if options.quick:
-        quick = Choice(memory=64, devices=(4,), smp=(2,), rates=(0.5,), shares=(10,))
+        quick = Choice(memory=64, devices=(4,), smp=(2,), rates=(0.5,), shares=(10,), sets=(16,))
         choice = replace(quick, **{name: value for name, value in vars(choice).items() if value is not None})
         names = [name for name in names if name != 'idle']
     return profile.cases(names, choice)
@@ -148,6 +171,13 @@ def choose_sides(options: argparse.Namespace) -> list[side.Side]:
     stock = side.Side('stock', options.stock, stock_machine)
     fork = side.Side('fork', options.fork, fork_machine, (*options.fork_args, *options.fork_source_args),
                      (*options.fork_args, *options.fork_destination_args))
+    if options.contract:
+        limit, deadline = options.contract
+        promise = [f'-global=migration.{name}={value}' for name, value in
+                   (('max-downtime', limit), ('deadline', deadline), ('on-deadline', 'postcopy'))]
+        fork = replace(fork, source=(*fork.source, *promise))
+    if options.arm:
+        return [fork, replace(fork, name='fork, armed', capabilities=('postcopy-ram', 'postcopy-preempt'))]
     if options.only:
         one = {'stock': stock, 'fork': fork}[options.only]
         return [one, replace(one, name=f'{one.name} again')]

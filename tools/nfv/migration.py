@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import time
-from typing import Any
+from typing import Any, Iterable
 
 from .progress import Progress
 from .vm import Vm
@@ -16,17 +16,26 @@ START_TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Point:
-    """Capabilities and parameters, the same for both builds. limit: ms of downtime-limit; channels: 0: no multifd."""
+    """Capabilities and parameters, the same for both builds.
+
+    limit: ms of downtime-limit; channels: 0: no multifd; postcopy: that capability and postcopy-preempt are on;
+    deadline: ms of the contract, 0 for none, which stock does not know.
+    """
 
     limit: int = 300
     channels: int = 0
+    postcopy: bool = False
+    deadline: int = 0
 
     def __str__(self) -> str:
-        return f'{f"multifd {self.channels}" if self.channels else "plain"}, limit {self.limit} ms'
+        return f'{f"multifd {self.channels}" if self.channels else "plain"}, limit {self.limit} ms' + \
+            (', post-copy possible' if self.postcopy else '') + \
+            (f', to run there within {self.deadline} ms' if self.deadline else '')
 
     def capabilities(self) -> list[dict[str, Any]]:
         return [{'capability': name, 'state': state}
-                for name, state in (('return-path', True), ('multifd', bool(self.channels)))]
+                for name, state in (('return-path', True), ('postcopy-ram', self.postcopy),
+                                    ('postcopy-preempt', self.postcopy), ('multifd', bool(self.channels)))]
 
     def parameters(self) -> dict[str, int]:
         # QEMU's own bandwidth limit is not a link: it is lifted when the guest stops.
@@ -54,10 +63,14 @@ def point_of(ms: float, info: dict[str, Any]) -> dict[str, float]:
 
 
 def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Point, bound: float,
-            progress: Progress) -> Outcome:
-    """What has not ended after `bound` seconds is cancelled."""
+            progress: Progress, press: float | None = None, more: Iterable[str] = ()) -> Outcome:
+    """What has not ended after `bound` seconds is cancelled. press: seconds after which post-copy is asked for.
+
+    more: further capabilities.
+    """
+    capabilities = [*point.capabilities(), *({'capability': name, 'state': True} for name in more)]
     for vm in (source, destination):
-        vm.qmp('migrate-set-capabilities', capabilities=point.capabilities())
+        vm.qmp('migrate-set-capabilities', capabilities=capabilities)
         vm.qmp('migrate-set-parameters', **point.parameters())
     destination.qmp('migrate-incoming', uri=incoming)
     source.qmp('migrate', uri=outgoing)
@@ -67,9 +80,10 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
     info: dict[str, Any] = {}
 
     given_up = False
+    pressed = press is None
 
     def ended() -> bool:
-        nonlocal given_up
+        nonlocal given_up, pressed
         progress.sleep(0.1)
         info.update(source.qmp('query-migrate'))
         points.append(point_of((time.monotonic() - began) * 1000, info))
@@ -80,7 +94,14 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
         if status == 'active' and not given_up and time.monotonic() > end:
             given_up = True
             source.qmp('migrate_cancel')
+        if status == 'active' and not pressed and time.monotonic() > began + (press or 0):
+            pressed = True
+            source.qmp('migrate-start-postcopy')
         return status in ('completed', 'cancelled', 'failed')
+
+    def complete() -> bool:
+        progress.sleep(0.05)
+        return destination.qmp('query-migrate').get('status') == 'completed'
 
     def running() -> bool:
         progress.sleep(0.05)
@@ -89,4 +110,5 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
     source.wait('end the migration', ended, bound + START_TIMEOUT)
     if info['status'] == 'completed':
         destination.wait('start the guest', running, START_TIMEOUT)
+        destination.wait('have all of it', complete, START_TIMEOUT)
     return Outcome(info['status'] == 'completed', info, points)

@@ -9,9 +9,12 @@ from typing import Any, Callable, Iterator
 
 from .backing import NAMES as BACKINGS
 
-NAMES = ('idle', 'devices', 'hot', 'ring')
+NAMES = ('idle', 'devices', 'hot', 'ring', 'postcopy')
+ORDERS = ('sequential', 'random', 'scattered', 'skewed')
 # MiB of the guest's RAM unless it is given.
-MEMORY = {'idle': 8192, 'devices': 128, 'hot': 512, 'ring': 256}
+MEMORY = {'idle': 8192, 'devices': 128, 'hot': 512, 'ring': 256, 'postcopy': 512}
+# postcopy: when it is asked for, as a multiple of the time that the data takes on the link.
+PRESS = 1.1
 RING_COUNT = 4
 RING_BUFFERS = 16
 
@@ -38,6 +41,8 @@ class Case:
             parts.append(f'{self.devices} virtio devices, {self.smp} vCPU{"s" if self.smp > 1 else ""}')
         if self.rings:
             parts.append(f'{self.rings} rings, {self.set} MiB of buffers')
+        elif self.set and self.profile == 'postcopy':
+            parts.append(f'{self.set} MiB hot, {self.order}')
         elif self.set:
             parts.append(f'{self.set * 100 / self.memory:.0f} % hot, {self.order}')
         if self.rate:
@@ -47,6 +52,10 @@ class Case:
     def rate_kib(self, link_rate: int) -> int:
         """KiB a second."""
         return int(self.rate * link_rate / 1024)
+
+    def press(self, link_rate: int) -> float | None:
+        """Seconds after which post-copy is asked for; None: it is not."""
+        return PRESS * self.data * 1.048576e6 / link_rate if self.profile == 'postcopy' and link_rate else None
 
     @property
     def data(self) -> int:
@@ -61,6 +70,8 @@ class Case:
     def seconds(self, link_rate: int) -> float:
         """A guess at how long one run takes; good enough to say what is left before the first one is measured."""
         copy = self.data * 1.048576e6 / link_rate if link_rate else self.data / 500
+        if self.profile == 'postcopy':
+            return 4 + 2 * copy
         return (9 if self.guest == 'linux' else 2.5) + copy / max(0.3, 1 - self.rate)
 
     def bound(self, link_rate: int) -> float:
@@ -82,6 +93,7 @@ class Choice:
     rates: tuple[float, ...] | None = None
     shares: tuple[int, ...] | None = None
     orders: tuple[str, ...] | None = None
+    sets: tuple[int, ...] | None = None
 
 
 def idle(memory: int, choice: Choice) -> Iterator[Case]:
@@ -111,7 +123,19 @@ def ring(memory: int, choice: Choice) -> Iterator[Case]:
             yield Case('ring', memory, backing=backing, set=RING_BUFFERS, rate=rate, rings=RING_COUNT)
 
 
-MAKE: dict[str, Callable[[int, Choice], Iterator[Case]]] = {'idle': idle, 'devices': devices, 'hot': hot, 'ring': ring}
+def postcopy(memory: int, choice: Choice) -> Iterator[Case]:
+    """A small set that the guest needs soon, all over its RAM; and most of the RAM, in an order."""
+    for backing in choice.backings or ('anon',):
+        for size in choice.sets or (() if choice.orders else (16, 64, 256)):
+            for rate in choice.rates or (1.0,):
+                yield Case('postcopy', memory, backing=backing, set=size, rate=rate, order='scattered')
+        for order in choice.orders or (() if choice.sets else ('sequential', 'random', 'skewed')):
+            for rate in choice.rates or (0.5,):
+                yield Case('postcopy', memory, backing=backing, set=memory * 3 // 4, rate=rate, order=order)
+
+
+MAKE: dict[str, Callable[[int, Choice], Iterator[Case]]] = {'idle': idle, 'devices': devices, 'hot': hot, 'ring': ring,
+                                                          'postcopy': postcopy}
 
 
 def cases(names: list[str], choice: Choice) -> list[Case]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import beat, stamp
+from . import beat, stalls, stamp
 from .answer import Memory
 
 ENDED = 'ended'
@@ -34,6 +34,13 @@ class Sample:
     last: int | None = None             # sent while the guest was stopped
     multifd: int | None = None
     rounds: int | None = None
+    whole: float | None = None          # until the last page has gone
+    recovery: float | None = None       # from the start on the destination until the guest is back at its speed
+    faults: int | None = None           # in post-copy; the time that each waited, in ms
+    stall_sum: float | None = None
+    stall_p50: float | None = None
+    stall_p99: float | None = None
+    kept: bool | None = None            # the contract, if there was one
     rate: float | None = None           # bytes a second that the guest really wrote
     source_new: int | None = None
     destination_new: int | None = None
@@ -64,6 +71,12 @@ class Row:
         return any(sample.state == ENDLESS for sample in self.samples)
 
 
+def kept(sample: Sample, downtime: int, deadline: int) -> bool:
+    """Whether the guest stood still for at most `downtime` ms, and ran on the destination after at most `deadline`."""
+    return sample.downtime is not None and sample.downtime <= downtime and \
+        sample.total is not None and sample.total <= deadline
+
+
 def read_info(sample: Sample, info: dict[str, Any]) -> None:
     """What query-migrate said."""
     ram = info.get('ram', {})
@@ -81,3 +94,17 @@ def read_logs(sample: Sample, source: str, destination: str) -> None:
     found = beat.gap(beat.times(source), beat.times(destination), began)
     sample.gap, sample.switch, sample.stall = (
         None if us is None else us / 1000 for us in (found.full, found.switch, found.before))
+
+
+def read_postcopy(sample: Sample, source: str, destination: str, page_bytes: int) -> None:
+    """What they say of post-copy, if there was any, besides."""
+    if not stamp.is_postcopy(destination):
+        return
+    began, started = stamp.begun(source), stamp.started(destination)
+    sample.whole = (stamp.completed(source) - began) / 1000
+    us = beat.recovered(beat.times(source), beat.times(destination), began, started)
+    sample.recovery = None if us is None else us / 1000
+    waits = stalls.stalls_us(destination, page_bytes)
+    sample.faults, sample.stall_sum = len(waits), sum(waits) / 1000
+    sample.stall_p50, sample.stall_p99 = (
+        None if us is None else us / 1000 for us in (stalls.quantile(waits, 0.5), stalls.quantile(waits, 0.99)))

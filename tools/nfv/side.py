@@ -17,13 +17,14 @@ DEVICE_SETS = ('nfv', 'q35')
 
 @dataclass(frozen=True)
 class Side:
-    """source, destination: QEMU arguments of that end besides those of both ends."""
+    """source, destination: QEMU arguments of that end besides those of both ends; capabilities: of migration, besides."""
 
     name: str
     qemu: str
     machine: str
     source: tuple[str, ...] = ()
     destination: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
 
     def check(self) -> None:
         if not os.access(self.qemu, os.X_OK) or os.path.isdir(self.qemu):

@@ -9,6 +9,7 @@ import re
 # What QEMU's "log" trace backend writes under -msg timestamp=on: PID@SECONDS.MICROSECONDS:EVENT ARGUMENTS
 STAMP = re.compile(r'^\d+@(\d+)\.(\d{6}):vmstate_downtime_checkpoint (\S+)', re.MULTILINE)
 BEGUN = re.compile(r'^\d+@(\d+)\.(\d{6}):migrate_set_state new state setup$', re.MULTILINE)
+COMPLETED = re.compile(r'^\d+@(\d+)\.(\d{6}):migrate_set_state new state completed$', re.MULTILINE)
 
 STOPPED = ('src-downtime-start',)
 STARTED = ('dst-precopy-bh-vm-started', 'dst-postcopy-bh-vm-started')
@@ -25,6 +26,19 @@ def begun(log: str) -> int:
     if not found:
         raise ValueError('no beginning of a migration in the source\'s trace log')
     return int(found[-1][0]) * 1000000 + int(found[-1][1])
+
+
+def completed(log: str) -> int:
+    """When the source had sent the last of it, in microseconds."""
+    found = COMPLETED.findall(log)
+    if not found:
+        raise ValueError('no end of a migration in the source\'s trace log')
+    return int(found[-1][0]) * 1000000 + int(found[-1][1])
+
+
+def is_postcopy(log: str) -> bool:
+    """Whether the destination started the guest before it had all of its memory."""
+    return 'dst-postcopy-bh-vm-started' in checkpoints(log)
 
 
 def started(log: str) -> int:

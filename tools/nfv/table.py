@@ -36,6 +36,12 @@ FIGURES = (
     Figure('downtime', 'downtime ms', best=True),
     Figure('gap', 'guest gap ms', best=True),
     Figure('stall', 'stall before ms'),
+    Figure('whole', 'all moved ms', best=True),
+    Figure('faults', 'faults'),
+    Figure('stall_sum', 'sum of stall ms', best=True),
+    Figure('stall_p50', 'p50 ms'),
+    Figure('stall_p99', 'p99 ms'),
+    Figure('recovery', '90 % speed ms'),
     Figure('sent', 'sent MiB', MIB, best=True),
     Figure('last', 'in the stop MiB', MIB, floor=0.1),
     Figure('rounds', 'rounds'),
@@ -60,6 +66,9 @@ def verdict(row: Row) -> str:
     text = 'no run' if not row.samples else \
         f'intact {len(row.samples) - len(bad)}/{len(row.samples)}' if not bad else \
         f'BAD {len(bad)}/{len(row.samples)}'
+    kept = [sample.kept for sample in row.samples if sample.kept is not None]
+    if kept:
+        text += f', contract kept {sum(kept)}/{len(kept)}'
     bounds = [sample.bound for sample in row.samples if sample.bound]
     return f'{text}, does not end in {max(bounds):.0f} s' if bounds else text
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import tempfile
 
-from . import answer, backing, footprint, guest, link, sample, side, warm
+from . import answer, backing, footprint, guest, link, sample, side, stalls, warm
 from .migration import Outcome, migrate
 from .plan import Run
 from .profile import Case
@@ -71,7 +71,8 @@ class Trial:
         vm = Vm(end, directory, self.progress)
         stack.callback(vm.end)
         extra = self.side.source if end == 'source' else (*self.side.destination, '-incoming', 'defer')
-        vm.start([*route.prefix.get(end, ()), *self.bench.command(self.case, self.side), *extra], START_TIMEOUT, TRACES,
+        traces = (*TRACES, *stalls.TRACES) if self.point.postcopy and end == 'destination' else TRACES
+        vm.start([*route.prefix.get(end, ()), *self.bench.command(self.case, self.side), *extra], START_TIMEOUT, traces,
                  self.bench.pinned.get(end, ()))
         return vm
 
@@ -79,7 +80,8 @@ class Trial:
         ends = source, destination
         before = [footprint.kib(vm.pid) for vm in ends]
         written = source.ask('stats', 'stats', ANSWER_TIMEOUT)[-1] if self.guest.writes else None
-        outcome = migrate(source, destination, route.outgoing, route.incoming, self.point, self._bound(), self.progress)
+        outcome = migrate(source, destination, route.outgoing, route.incoming, self.point, self._bound(), self.progress,
+                          self.case.press(self.bench.wire_rate), self.side.capabilities)
         now = destination if outcome.ended else source
         result = sample.Sample(sample.ENDED) if outcome.ended else sample.Sample(sample.ENDLESS, bound=self._bound())
         if written:
@@ -95,8 +97,12 @@ class Trial:
     def _read(self, result: sample.Sample, outcome: Outcome, source: Vm, destination: Vm) -> None:
         sample.read_info(result, outcome.info)
         if outcome.ended:
-            sample.read_logs(result, source.log.read_text(errors='replace'),
-                             destination.log.read_text(errors='replace'))
+            logs = [vm.log.read_text(errors='replace') for vm in (source, destination)]
+            sample.read_logs(result, *logs)
+            if self.point.postcopy:
+                sample.read_postcopy(result, *logs, backing.PAGE_BYTES[self.case.backing])
+        if self.point.deadline:
+            result.kept = sample.kept(result, self.point.limit, self.point.deadline)
 
     def _bound(self) -> float:
         return self.bench.bound or self.case.bound(self.bench.wire_rate)

@@ -69,8 +69,13 @@ class Bench(unittest.TestCase):
     def test_profiles(self):
         rows = self.rows(0)
         self.assertEqual([(row['case']['profile'], row['side']) for row in rows],
-                         [(profile, side) for profile in ('devices', 'hot', 'ring') for side in ('fork', 'fork again')])
+                         [(profile, side) for profile in ('devices', 'hot', 'ring', 'postcopy')
+                          for side in ('fork', 'fork again')])
         self.check_complete(rows)
+        for row in rows[-2:]:
+            sample = row['samples'][0]
+            self.assertGreaterEqual(sample['whole'], sample['total'])
+            self.assertEqual(sample['stall_sum'] > 0, sample['faults'] > 0)
 
     def test_multifd_over_namespaces(self):
         if os.geteuid() or subprocess.run(['unshare', '--net', 'true'], check=False, capture_output=True).returncode:

@@ -53,6 +53,16 @@ class Beats(unittest.TestCase):
         self.assertEqual(beat.gap([], [], 0), beat.Gap(None, None, None))
         self.assertEqual(beat.gap([100], [300], 0), beat.Gap(None, 200, None))
 
+    def test_recovered(self):
+        """90 % of 400 heartbeats in 100 ms."""
+        source = every(250, 0, 400)
+        self.assertEqual(beat.recovered(source, every(250, 120000, 800), 90000, 119000), 1000)
+        slow = every(500, 120000, 100)
+        found = beat.recovered(source, slow + every(250, slow[-1] + 250, 800), 90000, 120000)
+        self.assertTrue(slow[-1] - 120000 - 40 * 500 <= found <= slow[-1] - 120000, found)
+        self.assertIsNone(beat.recovered(source, every(500, 120000, 800), 90000, 120000))
+        self.assertIsNone(beat.recovered(source[:5], every(250, 120000, 800), 90000, 120000))
+
 
 if __name__ == '__main__':
     unittest.main()

@@ -26,7 +26,7 @@ class Profiles(unittest.TestCase):
     def test_all(self):
         cases = profile.cases(list(profile.NAMES), profile.Choice())
         count = {name: sum(case.profile == name for case in cases) for name in profile.NAMES}
-        self.assertEqual(count, {'idle': 3, 'devices': 6, 'hot': 9, 'ring': 3})
+        self.assertEqual(count, {'idle': 3, 'devices': 6, 'hot': 9, 'ring': 3, 'postcopy': 6})
         self.assertEqual(len(set(cases)), len(cases))
         self.assertEqual({case.backing for case in cases if case.profile == 'idle'}, set(backing.NAMES))
         self.assertTrue(all(case.memory == 8192 for case in cases if case.profile == 'idle'))
@@ -37,11 +37,59 @@ class Profiles(unittest.TestCase):
         self.assertEqual([(case.set, case.order) for case in cases],
                          [(12, 'random'), (12, 'scattered'), (38, 'random'), (38, 'scattered')])
 
+    def test_postcopy(self):
+        cases = profile.cases(['postcopy'], profile.Choice())
+        self.assertEqual([(case.set, case.order) for case in cases],
+                         [(16, 'scattered'), (64, 'scattered'), (256, 'scattered'),
+                          (384, 'sequential'), (384, 'random'), (384, 'skewed')])
+        self.assertEqual([case.order for case in profile.cases(['postcopy'], profile.Choice(orders=('random',)))],
+                         ['random'])
+        self.assertEqual([case.set for case in profile.cases(['postcopy'], profile.Choice(sets=(8,)))], [8])
+        self.assertAlmostEqual(cases[0].press(100000000), 1.1 * 512 * 1.048576 / 100)
+        self.assertIsNone(profile.Case('hot', 512, set=51, rate=1.5).press(100000000))
+        self.assertEqual(str(cases[1]), 'postcopy, 512 MiB, 64 MiB hot, scattered, written at 1 x link')
+
     def test_rate(self):
         case = profile.Case('hot', 256, set=25, rate=1.5)
         self.assertEqual(case.rate_kib(100000000), 146484)
         self.assertGreater(case.bound(100000000), 4 * 256 * 1.048 / 100)
         self.assertEqual(str(case), 'hot, 256 MiB, 10 % hot, sequential, written at 1.5 x link')
+
+
+class Points(unittest.TestCase):
+    CASE = profile.Case('postcopy', 512, set=64, rate=1)
+
+    def test_postcopy(self):
+        self.assertEqual(migrate.choose_points(options('--postcopy'), self.CASE), [Point(5, 0, True)])
+        self.assertEqual(migrate.choose_points(options('--postcopy', '--points', '2:20'), self.CASE),
+                         [Point(20, 2, True)])
+        capabilities = {item['capability']: item['state'] for item in Point(5, 2, True).capabilities()}
+        self.assertEqual(capabilities, {'return-path': True, 'postcopy-ram': True, 'postcopy-preempt': True,
+                                        'multifd': True})
+
+    def test_contract(self):
+        chosen = options('--contract', '10:2000')
+        self.assertEqual(migrate.choose_points(chosen, profile.Case('hot', 128, set=12, rate=1.5)),
+                         [Point(10, 0, True, 2000)])
+        stock, fork = migrate.choose_sides(chosen)
+        self.assertFalse(any('migration' in argument for argument in stock.source))
+        self.assertEqual([argument for argument in fork.source if 'migration' in argument],
+                         ['-global=migration.max-downtime=10', '-global=migration.deadline=2000',
+                          '-global=migration.on-deadline=postcopy'])
+        for text in ('10', '0:5', '5:0', 'a:b'):
+            with self.subTest(text), mock.patch('sys.stderr'), self.assertRaises(SystemExit):
+                options('--contract', text)
+
+    def test_arm(self):
+        bare, armed = migrate.choose_sides(options('--arm'))
+        self.assertEqual((bare.name, bare.capabilities), ('fork', ()))
+        self.assertEqual((armed.name, armed.capabilities), ('fork, armed', ('postcopy-ram', 'postcopy-preempt')))
+
+    def test_kept(self):
+        for downtime, total, kept in ((10, 2000, True), (10.1, 5, False), (5, 2001, False), (None, None, False)):
+            self.assertEqual(sample.kept(Sample(ENDED, downtime=downtime, total=total), 10, 2000), kept)
+        row = Row([Sample(ENDED, memory=GOOD, kept=True), Sample(ENDED, memory=GOOD, kept=False)])
+        self.assertEqual(table.verdict(row), 'intact 2/2, contract kept 1/2')
 
 
 class Plans(unittest.TestCase):
@@ -71,11 +119,11 @@ class Options(unittest.TestCase):
     def test_parameters(self):
         self.assertEqual(Point(20, 2).parameters(), {'max-bandwidth': 0, 'downtime-limit': 20, 'multifd-channels': 2})
         self.assertEqual({c['capability']: c['state'] for c in Point(20).capabilities()},
-                         {'return-path': True, 'multifd': False})
+                         {'return-path': True, 'postcopy-ram': False, 'postcopy-preempt': False, 'multifd': False})
 
     def test_quick(self):
         cases = migrate.choose_cases(options('--quick'))
-        self.assertEqual([case.profile for case in cases], ['devices', 'hot', 'ring'])
+        self.assertEqual([case.profile for case in cases], ['devices', 'hot', 'ring', 'postcopy'])
         cases = migrate.choose_cases(options('--quick', '--profile', 'hot', '--memory', '96', '--backing', 'memfd'))
         self.assertEqual([(case.memory, case.backing) for case in cases], [(96, 'memfd')])
 
