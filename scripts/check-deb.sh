@@ -62,6 +62,7 @@ printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"
 chmod +x "$root/usr/sbin/policy-rc.d"
 mkdir "$root/packages"
 cp "$top"/dist/deb/*.deb "$root/packages"
+rm -f "$root"/packages/*-dbgsym_*.deb
 cp -r "$top/packaging/debian/tests" "$root/packages/tests"
 
 apt() { in_root apt-get -q -y --no-install-recommends "$@"; }
