@@ -87,7 +87,7 @@ browser-tools:
 	@sh scripts/deps.sh browser
 
 # The test guest with stress-ng in it.
-stress-guest: guest
+stress-guest: guest packet-guest
 	@sh guest/stress.sh build/guest
 
 # The guest that forwards frames, and what nfv-bench packet calls on the host.

@@ -11,7 +11,7 @@
 sh "$top/guest/build.sh" "$1"
 out=$(cd "$1" && pwd -P)
 src=$top/guest debs=$cache/guest-dpdk linux=$cache/guest
-applets="arp awk cat grep insmod ip ls mkfifo mount nproc poweroff readlink sed seq sh sleep stty tail uname"
+applets="arp awk cat grep insmod ip ls mkfifo mount nproc poweroff readlink renice sed seq sh sleep stty tail uname"
 # testpmd and the libraries that it is linked with; of the drivers, those of the ports that a guest here can have.
 rte="bitratestats bpf bus-auxiliary bus-dpaa bus-pci bus-vdev cmdline common-dpaax common-iavf common-mlx5-
      crypto-scheduler cryptodev dmadev eal ethdev eventdev gro gso hash ip-frag kvargs latencystats log mbuf

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make stress.gz: the initrd of guest/build.sh with stress-ng in it. usage: stress.sh OUTDIR
+# Make stress.gz: the initrd of guest/build.sh with stress-ng in it; forward-stress.gz of forward.gz, if that is there.
+# usage: stress.sh OUTDIR
 # Out of Debian's packages; the host gets none of it installed.
 #
 # Copyright (c) 2026 the kvm4nfv authors
@@ -28,7 +29,7 @@ if [ ! -d "$debs" ]; then
 fi
 
 # 2. nothing to do?
-stamp=$({ ls "$debs"; cat "$top/guest/stress.sh" "$out/stamp"; } | sha256sum)
+stamp=$({ ls "$debs"; cat "$top/guest/stress.sh" "$out/stamp" "$out/forward.stamp" 2> /dev/null || :; } | sha256sum)
 if [ -s "$out/stress.gz" ] && [ "$(cat "$out/stress.stamp" 2> /dev/null)" = "$stamp" ]; then
     exit 0
 fi
@@ -55,6 +56,8 @@ libraries_of() {
 cp "$tree/usr/bin/stress-ng" "$root/bin"
 libraries_of "$root/bin/stress-ng"
 find "$root" -exec touch -h -d @0 {} +
-(cd "$root" && find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0) | gzip -n1 |
-    cat "$out/initrd.gz" - > "$out/stress.gz"
+(cd "$root" && find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc -R 0:0) | gzip -n1 \
+    > "$work/stress.gz"
+cat "$out/initrd.gz" "$work/stress.gz" > "$out/stress.gz"
+[ ! -s "$out/forward.gz" ] || cat "$out/forward.gz" "$work/stress.gz" > "$out/forward-stress.gz"
 printf '%s\n' "$stamp" > "$out/stress.stamp"

@@ -11,7 +11,7 @@ from pathlib import Path
 import tempfile
 from typing import Any, Iterator, Sequence
 
-from . import backing, packetguest, packetspace, packetswitch
+from . import backing, packetspace, packetswitch
 from .bench import Bench
 from .breaktrace import Trace
 from .contender import Contender
@@ -23,6 +23,7 @@ from .packetpath import QUICK, SCENARIOS, Network, Placement, Scenario, place
 from .packetspace import Space
 from .packetvf import usable
 from .progress import Failure
+from .stress import Stress
 from .vm import Vm
 
 TOP = Path(__file__).resolve().parents[2]
@@ -82,15 +83,13 @@ class Packet:
 
     def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
         scenario = scenario_of(case)
-        if case.stress.guest and scenario.guests:
-            return 'the guest that forwards has no stress-ng'
         if not os.access(bench.options.packet_generator, os.X_OK):
             return f'there is no generator at {bench.options.packet_generator}: make it with `make tree`'
         if why := packetspace.problem(scenario.tap) or (packetswitch.problem() if scenario.switch else None):
             return why
         if scenario.guests:
             try:
-                forwarder(bench, scenario).check()
+                forwarder(bench, scenario, case.stress).check()
             except Failure as failure:
                 return str(failure)
         return None
@@ -98,7 +97,7 @@ class Packet:
     def run(self, bench: Bench, case: Case, side: Contender) -> Measurement:
         parameters = dict(case.parameters)
         with ExitStack() as stack:
-            site = Site(bench, side, scenario_of(case), stack)
+            site = Site(bench, side, scenario_of(case), case.stress, stack)
             if site.scenario.moves:
                 return moved(site, parameters['rate'], parameters['sizes'][0], bench.options.seconds)
             way = site.boot_all()
@@ -123,16 +122,20 @@ def scenario_of(case: Case) -> Scenario:
     return SCENARIOS[dict(case.parameters)['scenario']]
 
 
-def forwarder(bench: Bench, scenario: Scenario, vf: bool = False, **words: Any) -> Forwarder:
-    return Forwarder(bench.options.kernel, bench.options.packet_guest, scenario.forward,
-                     vf=vf, **words)
+def forwarder(bench: Bench, scenario: Scenario, load: Stress, **words: Any) -> Forwarder:
+    """guest/stress.sh makes the initrd of one with stress-ng beside the other."""
+    initrd = Path(bench.options.packet_guest)
+    if load.guest:
+        initrd = initrd.with_name(f'{initrd.stem}-stress{initrd.suffix}')
+    return Forwarder(bench.options.kernel, str(initrd), scenario.forward,
+                     stress=load.arguments() if load.guest else (), **words)
 
 
 class Site:
     """All that one run needs: network, switch and guests; ended with `stack`."""
 
-    def __init__(self, bench: Bench, side: Contender, scenario: Scenario, stack: ExitStack):
-        self.bench, self.side, self.scenario, self.stack = bench, side, scenario, stack
+    def __init__(self, bench: Bench, side: Contender, scenario: Scenario, load: Stress, stack: ExitStack):
+        self.bench, self.side, self.scenario, self.stress, self.stack = bench, side, scenario, load, stack
         vcpus = bench.vcpu_cpus(scenario.guests) if scenario.guests else []
         self.placement: Placement = place(bench.housekeeping(vcpus), vcpus)
         self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=bench.directory)))
@@ -158,15 +161,15 @@ class Site:
 
     def boot(self, end: str, guest: int, **words: Any) -> Vm:
         """A vhost-user switch maps the guest's memory, so it must be shared: huge pages of a memfd, or a plain one."""
+        system = forwarder(self.bench, self.scenario, self.stress, peers=self.network.peers(guest),
+                           vf=self.scenario.ports == 'igb' and not self.network.vfs)
         shared = self.scenario.ports == 'vhost-user'
-        own = shared and (self.side.name == 'stock' or not backing.can_reserve(packetguest.MEMORY))
-        memory = ['-object', f'memory-backend-memfd,id=ram,size={packetguest.MEMORY}M,share=on',
+        own = shared and (self.side.name == 'stock' or not backing.can_reserve(system.memory))
+        memory = ['-object', f'memory-backend-memfd,id=ram,size={system.memory}M,share=on',
                   '-machine', 'memory-backend=ram'] if own else []
-        system = forwarder(self.bench, self.scenario, self.scenario.ports == 'igb' and not self.network.vfs,
-                           peers=self.network.peers(guest))
         name = f'{end}{guest}'
         self.vms[name] = self.stack.enter_context(self.bench.boot(
-            self.side, system, memory=packetguest.MEMORY,
+            self.side, system, memory=system.memory,
             arguments=[*memory, *self.network.devices(end, guest)], name=name, own_memory=own,
             vcpu_cpus=self.placement.vcpus[guest:guest + 1], prefix=self.space.prefix, **words))
         return self.vms[name]

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from .guest import check_file
 
 HOW = 'make it with guest/dpdk.sh OUTDIR'
-MEMORY = 384
+HOW_STRESS = f'{HOW}, then guest/stress.sh OUTDIR'
+# MiB: of a guest, and of one that stress-ng uses memory in.
+MEMORY, STRESS_MEMORY = 384, 1024
 PORTS = (0, 1)
 # Of RFC 2544's own range, seen in our namespaces only.
 IP = ('198.18.0.1', '198.19.0.1')
@@ -34,11 +36,16 @@ class Forwarder:
     forward: str = 'dpdk'
     vf: bool = False
     peers: tuple[str, str] = (generator_mac(0), generator_mac(1))
-    stress: tuple[str, ...] = ()        # it has no stress-ng
+    stress: tuple[str, ...] = ()        # arguments of a stress-ng in it
+
+    @property
+    def memory(self) -> int:
+        """MiB."""
+        return STRESS_MEMORY if self.stress else MEMORY
 
     def check(self) -> None:
         check_file('guest kernel', self.kernel, HOW)
-        check_file('forwarding guest', self.initrd, HOW)
+        check_file('forwarding guest', self.initrd, HOW_STRESS if self.stress else HOW)
 
     def arguments(self) -> list[str]:
         words = [APPEND, f'nfv.forward={self.forward}', *(['nfv.vf'] if self.vf else ())]

@@ -10,8 +10,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-from nfv import packetguest, packetload, packetmove, packetspace, packetswitch, session, subcommands
-from nfv.packet import TEST
+from nfv import packetguest, packetload, packetmove, packetspace, packetswitch, session, stress, subcommands
+from nfv.packet import TEST, forwarder
 from nfv.packetpath import SCENARIOS, Network, Placement, place
 from nfv.packetswitch import Port
 from nfv.packetvf import Vfs, find
@@ -196,6 +196,16 @@ class Guests(unittest.TestCase):
     def test_a_missing_guest_is_told(self):
         with self.assertRaisesRegex(Failure, 'no guest kernel at /no/such.*guest/dpdk.sh'):
             packetguest.Forwarder('/no/such', '/no/such').check()
+
+
+    def test_with_load_it_is_larger(self):
+        idle, loaded = (packetguest.Forwarder('k', 'i', stress=words) for words in ((), ('--cpu', '1')))
+        self.assertLess(idle.memory, loaded.memory)
+        bench = mock.Mock()
+        bench.options.kernel, bench.options.packet_guest = 'k', '/g/forward.gz'
+        made = [forwarder(bench, SCENARIOS['tap'], stress.parse(name)) for name in ('cpu', 'guest-cpu')]
+        self.assertEqual([one.initrd for one in made], ['/g/forward.gz', '/g/forward-stress.gz'])
+        self.assertEqual([bool(one.stress) for one in made], [False, True])
 
 
 class Answers(unittest.TestCase):
