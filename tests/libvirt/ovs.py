@@ -44,10 +44,9 @@ class Switch:
                         'dpdk-extra="--in-memory --no-pci"'):
             host.run('ovs-vsctl', '--no-wait', 'set', 'Open_vSwitch', '.', f'other_config:{setting}')
         self._start(DAEMON, f'unix:{PLACE}/db.sock')
-        self._wait('itself', 'ovs-vsctl', '--timeout=5', 'add-br', BRIDGE, '--', 'set', 'bridge', BRIDGE,
-                   'datapath_type=netdev')
-        if self.get('Open_vSwitch', '.', 'dpdk_initialized') != 'true':
-            raise Failure(f'Open vSwitch has no DPDK:\n{self.said()}')
+        self._wait('DPDK', 'ovs-vsctl', '--timeout=5', 'wait-until', 'Open_vSwitch', '.', 'dpdk_initialized=true')
+        self._wait('its bridge', 'ovs-vsctl', '--timeout=5', '--may-exist', 'add-br', BRIDGE, '--', 'set', 'bridge',
+                   BRIDGE, 'datapath_type=netdev')
 
     def _start(self, *command: str | Path) -> None:
         with open(self.log, 'ab') as log:
@@ -57,7 +56,7 @@ class Switch:
 
     def _wait(self, what: str, *command: str) -> None:
         end = time.monotonic() + START_TIMEOUT
-        while (done := self.host.run(*command, check=False)).returncode and 'already exists' not in done.stderr:
+        while self.host.run(*command, check=False).returncode:
             if time.monotonic() > end:
                 raise Failure(f'Open vSwitch did not start {what}:\n{self.said()}')
             time.sleep(0.2)

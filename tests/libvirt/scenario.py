@@ -1,7 +1,7 @@
-"""The commands of a page of the manual that are run on the hosts of a test, and what the page shows of their output. Pure.
+"""The commands of a page of the manual that are run on the hosts of a test, and what it shows of their output. Pure.
 
-A code block of the class ``host-a`` or ``host-b`` is run there; one of the class ``shows`` is what it prints, in the form
-of the class ``output`` of other pages (docs/developer/documentation.rst).
+A code block of the class ``host-a`` or ``host-b`` is run there; one of the class ``shows`` is what it prints, in the
+form of the class ``output`` of other pages (docs/developer/documentation.rst).
 """
 # Copyright (c) 2026 the kvm4nfv authors
 # SPDX-License-Identifier: GPL-2.0-or-later

@@ -1,4 +1,4 @@
-"""Test of libvirt/vhost-user.xml with Open vSwitch and DPDK: packets both ways, and a live migration between two switches.
+"""Test of vhost-user.xml with Open vSwitch and DPDK: packets both ways, and a live migration between two switches.
 
 usage: system_ovs.py QEMU PROBE [TEST...]
 """

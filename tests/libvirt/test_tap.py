@@ -44,7 +44,8 @@ class Tap(unittest.TestCase):
     def test_each_is_told(self):
         good, lines = self.run_one(Sample)
         self.assertFalse(good)
-        self.assertEqual([line.split(' test_tap.')[0] for line in lines], ['ok 1', 'not ok 2', 'ok 3', 'not ok 4', '1..4'])
+        self.assertEqual([line.split(' test_tap.')[0] for line in lines],
+                         ['ok 1', 'not ok 2', 'ok 3', 'not ok 4', '1..4'])
         self.assertIn('# SKIP no libvirt', lines[2])
         self.assertIn('number=2', lines[3])
 
