@@ -13,11 +13,13 @@ OURS := build:test-nfv-*,qtest-x86_64/nfv-*
 # What `make bench` measures.
 BENCH ?= migrate
 BENCH_ARGS ?=
+# How `make soak` goes.
+SOAK_ARGS ?=
 
 # The Python that has Debian's packages.
 SPHINX := $(or $(wildcard /usr/bin/python3),python3) -m sphinx -E -W --keep-going -q -d build/docs/doctrees
 
-.PHONY: all help configured stock tree guest run bench docs docs-tools bench-tools browser-tools stress-guest packet-guest \
+.PHONY: all help configured stock tree guest run bench soak docs docs-tools bench-tools browser-tools stress-guest packet-guest \
 	check check-full check-upstream check-patches refresh rebase \
 	install clean distclean
 
@@ -30,6 +32,7 @@ help:
 	@echo '                     (ACCEL=kvm|tcg KERNEL= INITRD= RUN_ARGS="QEMU arguments")'
 	@echo 'make bench           measure beside stock QEMU (BENCH=migrate|timer|interrupt|packet|all BENCH_ARGS=;'
 	@echo '                     see tools/nfv-bench --help)'
+	@echo 'make soak            migrate one guest 200 times, in every way, and look for leaks (SOAK_ARGS=, see tools/nfv-soak --help)'
 	@echo 'make check           every test of ours; check-full: also the slow ones'
 	@echo 'make check-upstream  the unit tests and qtests of QEMU itself on our binary'
 	@echo 'make docs            the manual in build/docs/html, and the man pages in build/docs/man'
@@ -69,6 +72,9 @@ run: all guest
 
 bench: all stock tree guest packet-guest bench-tools
 	@$(PYTHON) tools/nfv-bench $(BENCH) $(BENCH_ARGS)
+
+soak: all tree
+	@$(PYTHON) tools/nfv-soak $(SOAK_ARGS)
 
 docs-tools:
 	@sh scripts/deps.sh docs

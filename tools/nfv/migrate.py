@@ -173,8 +173,8 @@ def choose_sides(options: argparse.Namespace) -> list[side.Side]:
                      (*options.fork_args, *options.fork_destination_args))
     if options.contract:
         limit, deadline = options.contract
-        promise = [f'-global=migration.{name}={value}' for name, value in
-                   (('max-downtime', limit), ('deadline', deadline), ('on-deadline', 'postcopy'))]
+        promise = [word for name, value in (('max-downtime', limit), ('deadline', deadline), ('on-deadline', 'postcopy'))
+                   for word in ('-global', f'migration.{name}={value}')]
         fork = replace(fork, source=(*fork.source, *promise))
     if options.arm:
         return [fork, replace(fork, name='fork, armed', capabilities=('postcopy-ram', 'postcopy-preempt'))]
