@@ -28,6 +28,10 @@ def missing() -> str | None:
         'Open vSwitch with DPDK is missing: install the package openvswitch-switch-dpdk'
 
 
+class NoMemory(Failure):
+    """The huge pages that were reserved for it are somebody else's by now."""
+
+
 class Switch:
     """With a bridge of the user-space datapath; it ends with its host, or before."""
 
@@ -40,7 +44,9 @@ class Switch:
         self.processes: list[subprocess.Popen[bytes]] = []
         self._start('ovsdb-server', database, f'--remote=punix:{PLACE}/db.sock')
         self._wait('its database', 'ovs-vsctl', '--no-wait', 'init')
-        for setting in ('dpdk-init=true', f'dpdk-socket-mem={MEMORY}', f'pmd-cpu-mask={1 << poll_cpu:#x}',
+        for setting in ('dpdk-init=true', f'dpdk-socket-mem={MEMORY}',
+                        # Or it takes all that is free when it gets a port.
+                        f'dpdk-socket-limit={MEMORY}', f'pmd-cpu-mask={1 << poll_cpu:#x}',
                         'dpdk-extra="--in-memory --no-pci"'):
             host.run('ovs-vsctl', '--no-wait', 'set', 'Open_vSwitch', '.', f'other_config:{setting}')
         self._start(DAEMON, f'unix:{PLACE}/db.sock')
@@ -57,6 +63,8 @@ class Switch:
     def _wait(self, what: str, *command: str) -> None:
         end = time.monotonic() + START_TIMEOUT
         while self.host.run(*command, check=False).returncode:
+            if 'Cannot init memory' in self.said():
+                raise NoMemory(f'DPDK does not get {MEMORY} MiB of huge pages: other programs use them')
             if time.monotonic() > end:
                 raise Failure(f'Open vSwitch did not start {what}:\n{self.said()}')
             time.sleep(0.2)

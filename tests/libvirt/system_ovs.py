@@ -47,7 +47,10 @@ class Ovs(unittest.TestCase):
             domain.without(made.prepared(text, mib=MIB), 'devices/disk'))
 
     def switch(self, host):
-        made = ovs.Switch(host, 0)
+        try:
+            made = ovs.Switch(host, 0)
+        except ovs.NoMemory as why:
+            self.skipTest(str(why))
         self.addCleanup(made.end)
         for port in '01':
             made.add_port(f'vhost{port}', f'/run/nfv-vhost/port{port}.sock')
