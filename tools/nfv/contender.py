@@ -61,6 +61,11 @@ def may_lock() -> bool:
     return os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
 
 
+def may_be_real_time() -> bool:
+    """Whether this user may give its threads SCHED_FIFO."""
+    return os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_RTPRIO)[0] >= FIFO_PRIORITY
+
+
 def arguments(side: Contender, memory: int, smp: int, vcpu_cpus: Sequence[int], huge: bool,
               lock: bool = True) -> list[str]:
     """Of QEMU: machine, memory (MiB) and vCPUs. huge: huge pages for all of it are reserved; lock: it may be. Pure."""

@@ -136,6 +136,9 @@ class Session:
             shared = Bench(self.options, self.progress, directory)
             self.found.describe(machine.describe(shared.granted, shared.isolated), self.sides)
             shared.real_time = stack.enter_context(host.unthrottled(self.progress.say))
+            if shared.real_time and not contender.may_be_real_time():
+                shared.real_time = False
+                self.progress.say('vCPUs are pinned but not SCHED_FIFO: run as root, or raise RLIMIT_RTPRIO (ulimit -r)')
             todo = [run for run in self.todo if self._possible(shared, run)]
             self.progress.plan(sum(run.case.seconds for run in todo))
             for number, run in enumerate(todo):
