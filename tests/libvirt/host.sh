@@ -13,6 +13,14 @@ dir=$1 name=$2 build=$3
 mount -t tmpfs -o mode=755 host /run
 mkdir -p /run/lock /run/nfv/build
 mount --bind "$build" /run/nfv/build
+# Where a package has not made the mount point, it is made in a layer that only this host sees.
+for parent in /etc /var/lib /var/log /var/cache; do
+    [ ! -d $parent/libvirt ] || continue
+    layer=/run/nfv/layer$parent
+    mkdir -p $layer/upper $layer/work
+    mount -t overlay -o lowerdir=$parent,upperdir=$layer/upper,workdir=$layer/work layer $parent
+    mkdir $parent/libvirt
+done
 mount --bind "$dir/etc" /etc/libvirt
 for file in hosts passwd group; do
     mount --bind "$dir/$file" "/etc/$file"

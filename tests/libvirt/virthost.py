@@ -18,8 +18,6 @@ from nfv.progress import Failure
 
 HERE = Path(__file__).resolve().parent
 EMULATOR = '/run/nfv/build/qemu-system-x86_64'
-# Mount points that a package of libvirt may not have made on this machine.
-MOUNT_POINTS = ('/etc/libvirt', '/var/lib/libvirt', '/var/log/libvirt', '/var/cache/libvirt')
 START_TIMEOUT = 60
 COMMAND_TIMEOUT = 120
 TAIL_LINES = 15
@@ -30,9 +28,7 @@ USER_ID = 64055
 QEMU_CONF = {'user': USER, 'group': USER, 'stdio_handler': 'file', 'cgroup_controllers': [], 'security_driver': 'none',
              'hugetlbfs_mount': '/dev/shm/huge',
              # libvirt 11 raises the limit otherwise, which a container may not allow.
-             'max_core': 0,
-             # Hosts that share images: what one remembers of an owner is not true for the other.
-             'remember_owner': 0}
+             'max_core': 0}
 DEVICES = ('/dev/null', '/dev/full', '/dev/zero', '/dev/random', '/dev/urandom', '/dev/ptmx', '/dev/kvm',
            '/dev/userfaultfd')
 
@@ -53,7 +49,6 @@ class VirtHost:
     qemu_conf: dict[str, Any] = field(default_factory=dict)
     libvirtd_conf: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
-    made: list[Path] = field(default_factory=list)
 
     def start(self, names: dict[str, str]) -> None:
         """`names`: the address of each host. Returns when libvirtd answers."""
@@ -75,10 +70,6 @@ class VirtHost:
                   'host_uuid': str(uuid.uuid4()), 'log_outputs': f'3:file:{self.directory}/libvirtd.log',
                   'log_filters': '4:util.netdev 4:util.dbus 4:util.dnsmasq',
                   **self.libvirtd_conf}))
-        for point in map(Path, MOUNT_POINTS):
-            if not point.exists():
-                point.mkdir()
-                self.made.append(point)
         with open(self.directory / 'host.err', 'wb') as errors:
             # pylint: disable=consider-using-with
             self.process = subprocess.Popen(
@@ -111,12 +102,6 @@ class VirtHost:
                 self.process.kill()
                 self.process.wait()
             self.process = None
-        for point in self.made:
-            try:
-                point.rmdir()
-            except OSError:
-                pass
-        self.made = []
 
     def inside(self, *command: str | Path) -> list[str]:
         """The command line that runs a command there."""
