@@ -169,7 +169,8 @@ static void test_migrate(const void *opaque)
         while (!nfv_pair_number(ends.from, "deferred")) {
             g_usleep(10 * 1000);
         }
-        nfv_pair_wait_for_decisions(ends.from, nfv_pair_number(ends.from, "decisions") + 3);
+        nfv_pair_wait_for_decisions(ends.from,
+            nfv_pair_number(ends.from, "decisions") + 3);
     }
     nfv_pair_finish(&ends);
     if (c->from == OFF) {

@@ -390,8 +390,9 @@ static void test_lose_before(const void *opaque)
         qtest_wait_qemu(p.to);
     }
     if (loss != CANCELLED) {
-        wait_for_migration_status(p.from, "failed",
-                                  (const char *[]) { "completed", NULL });
+        const char *never[] = { "completed", NULL };
+
+        wait_for_migration_status(p.from, "failed", never);
     }
     again(&p, &v);
     nfv_pair_stop(&p);
@@ -569,6 +570,7 @@ static void test_change_to_postcopy(void)
 {
     const Variant v = { .preempt = true, .multifd = true };
     NfvPair p = { .machine = "nfv" };
+    const char *never[] = { "failed", NULL };
     QDict *result;
 
     if (!can_run(&v)) {
@@ -579,8 +581,7 @@ static void test_change_to_postcopy(void)
     nfv_pair_wait_for_decisions(p.from, 2);
     set_on_deadline(&p, "postcopy");
     set_ms(&p, "migration-deadline", 1); /* over already */
-    wait_for_migration_status(p.from, "postcopy-active",
-                              (const char *[]) { "failed", NULL });
+    wait_for_migration_status(p.from, "postcopy-active", never);
     nfv_pair_finish(&p);
     result = wait_for_event(&p);
     g_assert_true(qdict_get_bool(result, "postcopy"));
