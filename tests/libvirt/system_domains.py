@@ -151,7 +151,7 @@ class Domains(Defined):
         except Failure as failure:
             if not any(words in str(failure) for words in SHORT):
                 raise
-            self.skipTest(str(failure).splitlines()[0])
+            self.skipTest(f'{MIB} MiB of huge pages are not free, or others have taken them')
 
     def test_self_placed_is_refused_by_the_sandbox(self):
         with self.defined(self.site.prepared(xml('self-placed'))) as name:
@@ -189,7 +189,7 @@ class Domains(Defined):
         except Failure as failure:
             if not any(words in str(failure) for words in SHORT):
                 raise
-            self.skipTest(str(failure).splitlines()[0])
+            self.skipTest(f'{MIB} MiB of huge pages are not free, or others have taken them')
 
     @contextmanager
     def switch(self, ports):
