@@ -149,15 +149,24 @@ class Site:
             self._start_switch()
 
     def _start_switch(self) -> None:
-        """In huge pages, if this user can reserve some."""
+        """In huge pages, if this user can reserve some and nobody else takes them."""
         if os.geteuid() == 0:
             with suppress(Failure):
-                self.stack.enter_context(backing.huge_pages(packetswitch.MEMORY))
-                self.switch_huge = True
+                self.switch = self._switch(huge=True)
+                return
+        self.switch = self._switch(huge=False)
+
+    def _switch(self, huge: bool) -> packetswitch.Switch:
         nice = packetswitch.NICE_MOVING if self.scenario.moves else packetswitch.NICE
-        self.switch = self.stack.enter_context(packetswitch.Switch(
-            self.space, self.network.switch_ports(), self.placement.switch, self.switch_huge, nice, self.directory,
-            self.bench.progress))
+        with ExitStack() as attempt:
+            if huge:
+                attempt.enter_context(backing.huge_pages(packetswitch.MEMORY))
+            switch = attempt.enter_context(packetswitch.Switch(
+                self.space, self.network.switch_ports(), self.placement.switch, huge, nice, self.directory,
+                self.bench.progress))
+            self.switch_huge = huge
+            self.stack.enter_context(attempt.pop_all())
+            return switch
 
     def boot(self, end: str, guest: int, **words: Any) -> Vm:
         """A vhost-user switch maps the guest's memory, so it must be shared: huge pages of a memfd, or a plain one."""
