@@ -92,7 +92,9 @@ def _add(number: Path, change: int) -> int:
     with shared.state(USERS) as state:
         pages: dict[str, int] = state.setdefault('pages', {})
         left = sum(pages.pop(pid) for pid in list(pages) if int(pid) not in state['users'])
-        before = int(number.read_text(encoding='ascii')) - left
+        now = int(number.read_text(encoding='ascii'))
+        # Somebody may have done so by hand; those of runs that go on must stay.
+        before = now - min(left, max(0, now - sum(pages.values())))
         number.write_text(str(max(0, before + change)), encoding='ascii')
         added = int(number.read_text(encoding='ascii')) - before
         me = os.getpid()

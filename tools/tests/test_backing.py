@@ -59,6 +59,17 @@ class HugePages(unittest.TestCase):
             finally:
                 other.kill()
 
+    def test_those_that_somebody_gave_back_by_hand(self):
+        with subprocess.Popen(['true']) as gone:
+            pass
+        for there in (0, 4):
+            self.number.write_text(f'{there}\n')
+            self.users.write_text(json.dumps({'users': [gone.pid], 'pages': {str(gone.pid): 896}}))
+            with backing.huge_pages(64):
+                self.assertEqual(self.count(), 32)
+            self.assertEqual(self.count(), 0)
+            self.assertFalse(self.users.exists())
+
     def test_too_few(self):
         full = self.directory / 'full'
         full.mkdir()
