@@ -105,12 +105,6 @@ uint32_t nfv_migration_features(void);
  */
 NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms);
 
-/*
- * Microseconds until its answer came, which is a round trip and what it took the
- * destination; -1: there was none.  Migration thread.
- */
-int64_t nfv_handshake_time(void);
-
 /* What the destination of the last migration was.  Any thread. */
 NfvPeer nfv_migration_last_peer(void);
 
@@ -130,6 +124,12 @@ uint32_t nfv_handshake_answer(uint32_t ping);
 
 /* Destination: whether the source is one of us.  Any thread. */
 bool nfv_handshake_was_asked(void);
+
+/*
+ * Destination: whether it is, and post-copy that follows will be ended so that all
+ * comes that either end has asked for.  Any thread, once RAM comes.
+ */
+bool nfv_handshake_may_postcopy(void);
 
 /* Only for the two functions below.  They return how many elements they did. */
 int nfv_vmstate_save_bulk(QEMUFile *f, const VMStateField *field,
@@ -339,11 +339,23 @@ bool nfv_postcopy_keeps_log(void);
 void ram_add_dirty_pages(RAMBlock *rb, uint64_t (*add)(RAMBlock *rb));
 
 /*
- * Source: the guest waits for these @length bytes, which go now.  Returns for how
- * many bytes of dirty pages from @start on to send at once, where the way that
- * they go allows that.  Thread that sends, with the mutex of the dirty bitmap.
+ * Source: the guest waits for these @length bytes, which go now by the preempt
+ * channel.  Returns for how many bytes of pages to do so, from @start on as
+ * nfv_urgent_next() leads.  Thread that sends, with the mutex of the dirty bitmap.
  */
 uint64_t nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length);
+
+/*
+ * Source: the page to send there after the one before @page; beyond the block
+ * there is none.  As above.
+ */
+unsigned long nfv_urgent_next(RAMBlock *rb, unsigned long page);
+
+/*
+ * Source: the guest waits for the page at @start, which goes now by the only
+ * channel.  As above.
+ */
+void nfv_urgent_queued(RAMBlock *rb, ram_addr_t start);
 
 /*
  * Source: true if *@rb and *@page have become a dirty page behind those, which
@@ -351,12 +363,10 @@ uint64_t nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length);
  */
 bool nfv_urgent_follow(RAMBlock **rb, unsigned long *page);
 
-/* Destination: RAM begins to come in.  Thread that loads. */
-void nfv_postcopy_load_setup(void);
-
 /*
- * Destination: whether what has come of RAM is kept when post-copy is announced.
- * Thread that loads.
+ * Destination: whether what RAM holds is kept when post-copy is announced, early
+ * or late: what is not right is discarded, sent, or a hole anyway.  Thread that
+ * loads.
  */
 bool nfv_postcopy_keeps_ram(void);
 

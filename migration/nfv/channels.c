@@ -13,11 +13,14 @@
 #include "migration/multifd.h"
 #include "migration/nfv.h"
 #include "migration/options.h"
+#include "migration/postcopy-ram.h"
 
 bool nfv_channels_are_complete(void)
 {
+    /* Before that it would be one more of multifd's than was agreed upon. */
     return migrate_multifd() && migrate_postcopy_preempt() &&
-           multifd_recv_all_channels_created();
+           multifd_recv_all_channels_created() &&
+           postcopy_state_get() != POSTCOPY_INCOMING_NONE;
 }
 
 bool nfv_channels_may_start(bool main_channel)

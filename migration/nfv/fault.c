@@ -27,7 +27,7 @@ size_t nfv_prefetch_length(RAMBlock *rb, ram_addr_t start, size_t page_size)
      * pages also behind the end of the block.
      */
     if (!nfv_migration_settings()->prefetch || page_size != 1ULL << bits ||
-        !nfv_handshake_was_asked()) {
+        !nfv_handshake_may_postcopy()) {
         return page_size;
     }
     WITH_QEMU_LOCK_GUARD(&fault.lock)

@@ -9,10 +9,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <zlib.h>
 #include "qemu/atomic.h"
+#include "qemu/bswap.h"
 #include "qemu/module.h"
+#include "qemu/rcu.h"
 #include "qemu/thread.h"
-#include "qemu/timer.h"
+#include "exec/ramblock.h"
+#include "exec/target_page.h"
 #include "migration/misc.h"
 #include "migration/nfv.h"
 #include "migration/options.h"
@@ -20,6 +24,7 @@
 #include "migration/savevm.h"
 #include "system/system.h"
 #include "drain.h"
+#include "owed.h"
 #include "promise.h"
 #include "trace.h"
 
@@ -34,12 +39,12 @@
 #define ANSWER 0x4e460000u
 
 /*
- * Sent before the question, without the need for an answer: bit i says that RAM
- * has pages of 2^(12+i) bytes.
+ * Sent before the question, without the need for an answer: a checksum of which
+ * blocks of RAM have huge pages, and of what size.
  */
 #define PAGES 0x4e500000u
 #define PAGES_MASK 0xfffffu
-#define PAGES_SHIFT 12
+#define PAGES_BITS 20
 
 /*
  * About the last migration that left this QEMU.  @asked: only the migration
@@ -50,20 +55,27 @@ static bool asked;
 static NfvPeer peer;
 static uint32_t peer_features;
 static QemuSemaphore answered;
-static int64_t asked_at, answered_at; /* us; the latter as peer_features */
 
 /* About the migration that comes in.  Thread that loads; @was_asked: atomic. */
 static uint32_t source_pages;
 static bool was_asked;
 
-static int64_t now_us(void)
-{
-    return qemu_clock_get_ns(QEMU_CLOCK_REALTIME) / 1000;
-}
-
 static uint32_t own_pages(void)
 {
-    return PAGES | (ram_pagesize_summary() >> PAGES_SHIFT & PAGES_MASK);
+    uint32_t sum = 0;
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        if (rb->page_size > qemu_target_page_size()) {
+            uint64_t size = cpu_to_be64(rb->page_size);
+            uint32_t name = crc32(0, (const Bytef *)rb->idstr,
+                                  strlen(rb->idstr));
+
+            sum ^= crc32(name, (const Bytef *)&size, sizeof(size));
+        }
+    }
+    return PAGES | ((sum ^ sum >> PAGES_BITS) & PAGES_MASK);
 }
 
 void nfv_handshake_start(QEMUFile *f)
@@ -76,7 +88,6 @@ void nfv_handshake_start(QEMUFile *f)
     if (features) {
         trace_nfv_handshake_start(features);
         asked = true;
-        asked_at = now_us();
         qemu_savevm_send_ping(f, QUESTION);
     }
 }
@@ -86,7 +97,7 @@ bool nfv_handshake_receive(uint32_t pong)
     bool is_answer = (pong & ~NFV_FEATURE_MASK) == ANSWER;
 
     if (nfv_drain_pong(pong) || nfv_promise_pong(pong) ||
-        (pong & ~PAGES_MASK) == PAGES) {
+        (pong & ~PAGES_MASK) == PAGES || pong == NFV_OWED_LAST) {
         return true;
     }
     if (!is_answer && pong != QUESTION) {
@@ -95,7 +106,6 @@ bool nfv_handshake_receive(uint32_t pong)
     if (qatomic_read(&peer) != NFV_PEER_UNKNOWN) {
         return true; /* only a broken destination answers twice */
     }
-    answered_at = now_us();
     if (is_answer) {
         peer_features = pong & NFV_FEATURE_MASK;
         trace_nfv_handshake_peer_nfv(peer_features);
@@ -114,6 +124,9 @@ uint32_t nfv_handshake_answer(uint32_t ping)
     if ((ping & ~PAGES_MASK) == PAGES) {
         source_pages = ping;
     }
+    if (ping == NFV_OWED_LAST) {
+        nfv_owed_wait();
+    }
     if (ping != QUESTION || !features) {
         return ping;
     }
@@ -126,6 +139,11 @@ uint32_t nfv_handshake_answer(uint32_t ping)
     }
     trace_nfv_handshake_answer(features);
     return ANSWER | features;
+}
+
+bool nfv_handshake_may_postcopy(void)
+{
+    return nfv_handshake_was_asked() && source_pages;
 }
 
 bool nfv_handshake_was_asked(void)
@@ -148,12 +166,6 @@ NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms)
         *features = peer_features;
     }
     return known;
-}
-
-int64_t nfv_handshake_time(void)
-{
-    return qatomic_load_acquire(&peer) == NFV_PEER_UNKNOWN ?
-               -1 : answered_at - asked_at;
 }
 
 NfvPeer nfv_migration_last_peer(void)

@@ -26,24 +26,36 @@ QIOChannelSocket *nfv_net_socket(QIOChannel *ioc)
                                                    TYPE_QIO_CHANNEL_SOCKET);
 }
 
+static bool is_tcp(const QIOChannelSocket *sioc)
+{
+    return sioc->localAddr.ss_family == AF_INET ||
+           sioc->localAddr.ss_family == AF_INET6;
+}
+
+/* TCP may have as much under way as the link takes, but not wait in the socket. */
 void nfv_net_shorten_queue(QIOChannel *ioc, uint64_t bytes)
 {
     QIOChannelSocket *sioc = nfv_net_socket(ioc);
-    int size = MIN(bytes, INT_MAX / 2); /* the kernel doubles it */
+    int size = MIN(bytes, INT_MAX / 2); /* the kernel doubles SO_SNDBUF */
+    int ret;
 
-    if (nfv_migration_settings()->net && sioc) {
-        int ret = setsockopt(sioc->fd, SOL_SOCKET, SO_SNDBUF, &size,
-                             sizeof(size));
-
-        /* Without it the guest waits longer, nothing else. */
-        trace_nfv_net_shorten_queue(size, ret ? errno : 0);
+    if (!nfv_migration_settings()->net || !sioc) {
+        return;
     }
+    if (is_tcp(sioc)) {
+        ret = setsockopt(sioc->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size,
+                         sizeof(size));
+    } else {
+        ret = setsockopt(sioc->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    }
+    /* Without it the guest waits longer, nothing else. */
+    trace_nfv_net_shorten_queue(size, ret ? errno : 0);
 }
 
 void nfv_net_channel(QIOChannel *ioc)
 {
     QIOChannelSocket *sioc;
-    int family, on = 1;
+    int on = 1;
 
     if (!nfv_migration_settings()->net) {
         return;
@@ -52,8 +64,7 @@ void nfv_net_channel(QIOChannel *ioc)
     if (!sioc) {
         return;
     }
-    family = sioc->localAddr.ss_family;
-    if (family == AF_INET || family == AF_INET6) {
+    if (is_tcp(sioc)) {
         int ret = setsockopt(sioc->fd, IPPROTO_TCP, TCP_NODELAY, &on,
                              sizeof(on));
 

@@ -28,6 +28,7 @@
 #include "heat.h"
 #include "holelist.h"
 #include "holes.h"
+#include "owed.h"
 #include "report.h"
 #include "stream.h"
 #include "trace.h"
@@ -518,6 +519,7 @@ void nfv_popmap_load_setup(void)
 
     loaded = false;
     loads++;
+    nfv_owed_reset();
     map_publish(&destination, NULL);
     /* If post-copy was announced, all memory was discarded. */
     if (!nfv_migration_settings()->popmap || !migrate_multifd() ||
@@ -550,6 +552,7 @@ void nfv_popmap_discard(RAMBlock *rb, ram_addr_t start, uint64_t length)
     uint64_t page = start >> qemu_target_page_bits();
     uint64_t pages = length >> qemu_target_page_bits();
 
+    nfv_owed_add(rb, start, length);
     RCU_READ_LOCK_GUARD();
     b = map_find(qatomic_rcu_read(&destination), rb);
     if (b && page < b->pages) {

@@ -29,6 +29,7 @@
 #include "system/system.h"
 #include "drain.h"
 #include "heat.h"
+#include "owed.h"
 #include "postcopy.h"
 #include "ranges.h"
 #include "report.h"
@@ -37,6 +38,7 @@
 #include "urgent.h"
 
 #define PEER_TIMEOUT_MS 1000
+#define NOT_YET_US 1000
 /* What may wait in the source's socket: so much time of the link, or bytes. */
 #define QUEUE_US 500
 #define QUEUE_LEAST (64 * KiB)
@@ -53,6 +55,7 @@ typedef enum Stage {
 /* What the destination was told to discard before the stop. */
 typedef struct Discarded {
     const RAMBlock *rb; /* to compare with */
+    uint64_t count;
     unsigned long *pages;
 } Discarded;
 
@@ -63,7 +66,9 @@ static struct {
     Stage stage;
     const char *obstacle;    /* atomic */
     const char *must_be_asked; /* why it does not begin by itself; atomic */
+    bool told;         /* that it was asked for in vain */
     GArray *discarded; /* of Discarded, or NULL */
+    unsigned long *copy; /* of the block that is discarded now */
 } source;
 
 /* Source: what is possible */
@@ -159,8 +164,11 @@ bool nfv_postcopy_is_wanted(MigrationState *s)
         return false;
     }
     if (source.obstacle) {
-        warn_report_once("post-copy is not possible: %s; the migration goes on "
-                         "without", source.obstacle);
+        if (!source.told) {
+            warn_report("post-copy is not possible: %s; the migration goes on "
+                        "without", source.obstacle);
+            source.told = true;
+        }
         return false;
     }
     return true;
@@ -168,22 +176,25 @@ bool nfv_postcopy_is_wanted(MigrationState *s)
 
 /* Source: discards before the stop */
 
+/* With the mutex of the dirty bitmap. */
 static uint64_t close_ranges(RAMBlock *rb)
 {
     uint64_t pages = rb->used_length >> qemu_target_page_bits();
     unsigned ratio = rb->page_size >> qemu_target_page_bits();
     uint64_t set = nfv_ranges_round(rb->bmap, pages, ratio);
 
-    return set + (ratio > 1 ? 0 : nfv_ranges_close(rb->bmap, pages));
+    set += ratio > 1 ? 0 : nfv_ranges_close(rb->bmap, pages);
+    bitmap_copy(source.copy, rb->bmap, pages);
+    return set;
 }
 
 static void discard_block(MigrationState *s, RAMBlock *rb)
 {
     uint64_t pages = rb->used_length >> qemu_target_page_bits();
-    Discarded d = { rb, bitmap_new(pages) };
+    Discarded d = { rb, pages, bitmap_new(pages) };
 
+    source.copy = d.pages;
     ram_add_dirty_pages(rb, close_ranges);
-    bitmap_copy(d.pages, rb->bmap, pages);
     g_array_append_val(source.discarded, d);
     postcopy_discard_send_init(s, rb->idstr);
     for (uint64_t end, first = find_first_bit(d.pages, pages); first < pages;
@@ -223,7 +234,7 @@ unsigned long *nfv_postcopy_undiscarded(RAMBlock *rb)
     for (guint i = 0; source.discarded && i < source.discarded->len; i++) {
         const Discarded *d = &g_array_index(source.discarded, Discarded, i);
 
-        if (d->rb == rb) {
+        if (d->rb == rb && d->count == pages) {
             unsigned long *left = bitmap_new(pages);
 
             bitmap_andnot(left, rb->bmap, d->pages, pages);
@@ -262,6 +273,15 @@ static Stage flush_channels(MigrationState *s)
     return qatomic_read(&source.flush) ? STAGE_FLUSH : STAGE_DISCARD;
 }
 
+/*
+ * The way back is gone, without which nobody could answer the guest there; it
+ * runs here still.
+ */
+static void fail(MigrationState *s)
+{
+    qemu_file_set_error(s->to_dst_file, -EIO);
+}
+
 static Stage tell_and_discard(MigrationState *s)
 {
     if (source.late) {
@@ -272,19 +292,30 @@ static Stage tell_and_discard(MigrationState *s)
     if (nfv_migration_settings()->early_discard) {
         discard_early(s);
     }
-    if (!nfv_drain_possible(s)) {
-        return STAGE_READY;
-    }
     nfv_drain_start(s);
     return STAGE_DRAIN;
+}
+
+static void wait_until_it_may(MigrationState *s)
+{
+    uint64_t must, can;
+
+    if (qemu_savevm_state_iterate(s->to_dst_file, false) > 0) {
+        g_usleep(NOT_YET_US);
+        qemu_savevm_state_pending_exact(&must, &can);
+    }
 }
 
 NfvPolicyStep nfv_postcopy_switch(MigrationState *s, bool may_switch)
 {
     switch (source.stage) {
     case STAGE_NONE:
+        if (!nfv_drain_possible(s)) {
+            fail(s);
+            break;
+        }
         if (!may_switch || !iterables_fit(s)) {
-            qemu_savevm_state_iterate(s->to_dst_file, false);
+            wait_until_it_may(s);
             break;
         }
         nfv_heat_release();
@@ -298,8 +329,15 @@ NfvPolicyStep nfv_postcopy_switch(MigrationState *s, bool may_switch)
         source.stage = tell_and_discard(s);
         break;
     case STAGE_DRAIN:
-        if (nfv_drain_wait(s) != NFV_DRAIN_PENDING) {
+        switch (nfv_drain_wait(s)) {
+        case NFV_DRAIN_PENDING:
+            break;
+        case NFV_DRAIN_DONE:
             source.stage = STAGE_READY;
+            break;
+        case NFV_DRAIN_NO_ANSWER:
+            fail(s);
+            break;
         }
         break;
     case STAGE_READY:
@@ -312,18 +350,24 @@ NfvPolicyStep nfv_postcopy_switch(MigrationState *s, bool may_switch)
 /*
  * A page that the guest waits for may be on the way already, behind all that is
  * in the buffers of the socket: TCP lets these grow to many milliseconds.
- * Shorter than a round trip they would leave the link idle.
  */
 static void shorten_queue(MigrationState *s)
 {
-    int64_t trip = nfv_handshake_time();
-    double seconds = (trip + QUEUE_US) / 1e6;
-    uint64_t bytes = nfv_policy_bandwidth() * seconds;
+    uint64_t bytes = nfv_policy_bandwidth() * (QUEUE_US / 1e6);
 
-    if (trip >= 0 && bytes) {
+    if (bytes) {
         nfv_net_shorten_queue(qemu_file_get_ioc(s->to_dst_file),
                               MAX(bytes, QUEUE_LEAST));
     }
+}
+
+/* The destination may close the preempt channel when this was answered. */
+static NfvPolicyStep complete(MigrationState *s)
+{
+    if (source.late) {
+        qemu_savevm_send_ping(s->to_dst_file, NFV_OWED_LAST);
+    }
+    return NFV_POLICY_COMPLETE;
 }
 
 NfvPolicyStep nfv_postcopy_step(MigrationState *s)
@@ -344,11 +388,11 @@ NfvPolicyStep nfv_postcopy_step(MigrationState *s)
      */
     qemu_savevm_state_pending_estimate(&must, &can);
     if (!must && !can) {
-        return NFV_POLICY_COMPLETE;
+        return complete(s);
     }
     if (qemu_savevm_state_iterate(s->to_dst_file, true) > 0 &&
         !nfv_heat_exhausted()) {
-        return NFV_POLICY_COMPLETE;
+        return complete(s);
     }
     return NFV_POLICY_RESUME;
 }
@@ -367,6 +411,7 @@ static int source_start(NotifierWithReturn *notifier, MigrationEvent *e,
         source.telling = false;
         qatomic_set(&source.flush, false);
         source.stage = STAGE_NONE;
+        source.told = false;
         forget_discarded();
         nfv_urgent_reset();
         check_at_start();
@@ -387,16 +432,9 @@ static int source_end(NotifierWithReturn *notifier, void *data, Error **errp)
 
 /* Destination */
 
-static bool ram_comes_in; /* in pre-copy or post-copy */
-
-void nfv_postcopy_load_setup(void)
-{
-    qatomic_set(&ram_comes_in, true);
-}
-
 bool nfv_postcopy_keeps_ram(void)
 {
-    return nfv_migration_settings()->postcopy && qatomic_read(&ram_comes_in);
+    return nfv_migration_settings()->postcopy;
 }
 
 bool nfv_postcopy_needs_zeroes(void)

@@ -80,7 +80,9 @@ bool nfv_promise_pong(uint32_t pong)
     if (pong != STARTED) {
         return false;
     }
-    qatomic_cmpxchg(&promise.started, 0, now_us());
+    if (qatomic_read(&promise.stopped)) { /* else it lies */
+        qatomic_cmpxchg(&promise.started, 0, now_us());
+    }
     return true;
 }
 
@@ -205,6 +207,8 @@ static int notify(NotifierWithReturn *notifier, MigrationEvent *e, Error **errp)
         qatomic_set(&promise.postcopy, false);
         qatomic_set(&promise.deadline_passed, false);
         arm_deadline(s);
+    } else if (has_ended(s) && s->migration_thread_running) {
+        /* The begin of post-copy failed; its end will come here again. */
     } else if (has_ended(s)) {
         if (promise.timer) {
             timer_del(promise.timer);

@@ -48,6 +48,7 @@ static int vcpu_of(uint32_t thread)
 {
     CPUState *cpu;
 
+    RCU_READ_LOCK_GUARD();
     CPU_FOREACH(cpu) {
         if (cpu->thread_id == thread) {
             return cpu->cpu_index;

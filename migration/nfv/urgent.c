@@ -53,14 +53,13 @@ static void expand(bool further)
 {
     urgent.window = further ? MIN(urgent.window * 2, FOLLOW_MOST) :
                               FOLLOW_LEAST;
-    urgent.at_once = further ? MIN(MAX(urgent.at_once * 2, 1), AT_ONCE_MOST) :
-                               0;
+    /* Stock drops from that channel what nobody waits for when the end comes. */
+    urgent.at_once = further && nfv_postcopy_is_late() ?
+                         MIN(MAX(urgent.at_once * 2, 1), AT_ONCE_MOST) : 0;
 }
 
 uint64_t nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length)
 {
-    unsigned long pages = rb->used_length >> qemu_target_page_bits();
-
     if (!nfv_migration_settings()->hot_push ||
         rb->page_size != qemu_target_page_size()) {
         return length;
@@ -70,10 +69,30 @@ uint64_t nfv_urgent_sent(RAMBlock *rb, ram_addr_t start, uint64_t length)
     urgent.first = (start + length) >> qemu_target_page_bits();
     urgent.page = urgent.first;
     urgent.left = urgent.window;
-    for (unsigned i = 0; i < urgent.at_once && urgent.page < pages; i++) {
-        urgent.page = find_next_bit(rb->bmap, pages, urgent.page) + 1;
-    }
     return length + urgent.at_once * rb->page_size;
+}
+
+unsigned long nfv_urgent_next(RAMBlock *rb, unsigned long page)
+{
+    if (!nfv_migration_settings()->hot_push ||
+        rb->page_size != qemu_target_page_size()) {
+        return page;
+    }
+    urgent.page = find_next_bit(
+        rb->bmap, rb->used_length >> qemu_target_page_bits(), page);
+    return urgent.page;
+}
+
+void nfv_urgent_queued(RAMBlock *rb, ram_addr_t start)
+{
+    if (nfv_migration_settings()->hot_push &&
+        rb->page_size == qemu_target_page_size()) {
+        urgent.rb = rb;
+        urgent.first = (start >> qemu_target_page_bits()) + 1;
+        urgent.page = urgent.first;
+        urgent.window = FOLLOW_LEAST;
+        urgent.left = urgent.window;
+    }
 }
 
 bool nfv_urgent_follow(RAMBlock **rb, unsigned long *page)
@@ -97,5 +116,5 @@ bool nfv_urgent_follow(RAMBlock **rb, unsigned long *page)
 
 bool nfv_urgent_is_next(const RAMBlock *rb, unsigned long page)
 {
-    return rb == urgent.rb && page >= urgent.first && page <= urgent.page;
+    return rb == urgent.rb && page == urgent.page;
 }

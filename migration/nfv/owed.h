@@ -1,0 +1,30 @@
+/*
+ * Owed: pages that the destination has discarded and the source will send
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_NFV_OWED_H
+#define MIGRATION_NFV_OWED_H
+
+#include "exec/cpu-common.h"
+
+/*
+ * A PING with which a source ends post-copy, by the main channel: "nfl\0".  The
+ * destination answers when it has all that it is owed.
+ */
+#define NFV_OWED_LAST 0x6e666c00u
+
+/* All in the thread that loads. */
+
+void nfv_owed_reset(void);
+void nfv_owed_add(RAMBlock *rb, ram_addr_t start, uint64_t length);
+
+/*
+ * Wait until all has come by the preempt channel, too: QEMU waits for pages that
+ * were asked for, and closes that channel then, with what else is in it.  Sets an
+ * error on the main channel, so that it can be recovered, if that takes too long.
+ */
+void nfv_owed_wait(void);
+
+#endif
