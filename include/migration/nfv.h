@@ -292,8 +292,11 @@ unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
 
 /* Channels of a destination with multifd and a preempt channel.  Main thread. */
 
-/* Whether the next one is the preempt channel. */
-bool nfv_channels_are_complete(void);
+/*
+ * Whether @ioc is the preempt channel.  Closes it if it is a channel of multifd's
+ * that was not agreed on.
+ */
+bool nfv_channels_are_complete(QIOChannel *ioc);
 
 /* Whether the migration begins, or goes on, with the one that has come. */
 bool nfv_channels_may_start(bool main_channel);

@@ -9,18 +9,31 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "io/channel.h"
 #include "migration/migration.h"
 #include "migration/multifd.h"
 #include "migration/nfv.h"
 #include "migration/options.h"
 #include "migration/postcopy-ram.h"
 
-bool nfv_channels_are_complete(void)
+bool nfv_channels_are_complete(QIOChannel *ioc)
 {
-    /* Before that it would be one more of multifd's than was agreed upon. */
-    return migrate_multifd() && migrate_postcopy_preempt() &&
-           multifd_recv_all_channels_created() &&
-           postcopy_state_get() != POSTCOPY_INCOMING_NONE;
+    if (!migrate_multifd() || !migrate_postcopy_preempt() ||
+        !multifd_recv_all_channels_created()) {
+        return false;
+    }
+    if (postcopy_state_get() == POSTCOPY_INCOMING_NONE) {
+        /*
+         * One more of multifd's than was agreed on.  Stock listens no more then,
+         * and has no room for it; closed, it fails the migration.
+         */
+        error_report("the source has more than the %d channels of "
+                     "multifd-channels", migrate_multifd_channels());
+        qio_channel_close(ioc, NULL);
+        return false;
+    }
+    return true;
 }
 
 bool nfv_channels_may_start(bool main_channel)

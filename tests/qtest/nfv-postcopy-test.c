@@ -398,6 +398,27 @@ static void test_lose_before(const void *opaque)
     nfv_pair_stop(&p);
 }
 
+/* One more channel than the destination expects is not the preempt channel. */
+static void test_channels(void)
+{
+    const Variant v = { .preempt = true, .multifd = true };
+    NfvPair p = {};
+
+    if (!can_run(&v)) {
+        return;
+    }
+    start_both(&p, &v, ALL_ON);
+    migrate_set_parameter_int(p.from, "multifd-channels", 3);
+    migrate_set_parameter_int(p.to, "multifd-channels", 2);
+    qtest_set_expected_status(p.to, EXIT_FAILURE);
+    nfv_pair_begin(&p, NFV_PAIR_UNIX);
+    wait_for_migration_status(p.from, "failed",
+                              (const char *[]) { "completed", NULL });
+    qtest_wait_qemu(p.to);
+    nfv_pair_check_guest(&p, p.from);
+    nfv_pair_stop(&p);
+}
+
 /* It has the guest, so the source never starts it again. */
 static void test_kill_after(void)
 {
@@ -723,6 +744,7 @@ int main(int argc, char **argv)
                         GINT_TO_POINTER(KILLED), test_lose_before);
     qtest_add_data_func("nfv/postcopy/lose-before/cancelled",
                         GINT_TO_POINTER(CANCELLED), test_lose_before);
+    qtest_add_func("nfv/postcopy/channels", test_channels);
     qtest_add_func("nfv/postcopy/kill-after", test_kill_after);
     qtest_add_func("nfv/postcopy/one-end", test_one_end);
     qtest_add_func("nfv/postcopy/no-capability", test_no_capability);
