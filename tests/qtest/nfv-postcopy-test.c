@@ -31,6 +31,7 @@
     "-object memory-backend-memfd,id=m,size=128M,hugetlb=on,hugetlbsize=2M"
 
 static const char *ended[] = { "failed", "cancelled", "completed", NULL };
+static const char *completed[] = { "completed", NULL };
 
 /* Channels */
 
@@ -412,8 +413,7 @@ static void test_channels(void)
     migrate_set_parameter_int(p.to, "multifd-channels", 2);
     qtest_set_expected_status(p.to, EXIT_FAILURE);
     nfv_pair_begin(&p, NFV_PAIR_UNIX);
-    wait_for_migration_status(p.from, "failed",
-                              (const char *[]) { "completed", NULL });
+    wait_for_migration_status(p.from, "failed", completed);
     qtest_wait_qemu(p.to);
     nfv_pair_check_guest(&p, p.from);
     nfv_pair_stop(&p);
