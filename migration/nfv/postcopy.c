@@ -364,7 +364,11 @@ static void shorten_queue(MigrationState *s)
 /* The destination may close the preempt channel when this was answered. */
 static NfvPolicyStep complete(MigrationState *s)
 {
-    if (source.late) {
+    uint32_t features = 0;
+
+    /* It may have prefetched also if post-copy was announced early. */
+    if (nfv_migration_peer(&features, 0) == NFV_PEER_NFV &&
+        (features & NFV_FEATURE_POSTCOPY)) {
         qemu_savevm_send_ping(s->to_dst_file, NFV_OWED_LAST);
     }
     return NFV_POLICY_COMPLETE;
