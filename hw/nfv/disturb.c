@@ -109,6 +109,17 @@ static void add_settings(NfvProblemList ***tail, const NfvFacts *facts,
                             list),
             "boot the host with isolcpus= for it, or make a cpuset partition");
     }
+    if (!NFV_CPUSET_EMPTY(&facts->fair_server)) {
+        g_autofree char *list = nfv_cpuset_format(&facts->fair_server);
+
+        add(tail,
+            g_strdup_printf("the fair server gives host CPU %s to tasks that "
+                            "starve behind SCHED_FIFO, for a part of each "
+                            "second",
+                            list),
+            "keep other tasks away, or write 0 to /sys/kernel/debug/sched/"
+            "fair_server/cpuN/runtime for each");
+    }
     if (!NFV_CPUSET_EMPTY(&facts->siblings)) {
         g_autofree char *list = nfv_cpuset_format(&facts->siblings);
 

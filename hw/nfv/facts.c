@@ -27,6 +27,23 @@ static void read_siblings(const char *root, const NfvCpuSet *cpus,
     NFV_CPUSET_ANDNOT(siblings, siblings, cpus);
 }
 
+static void read_fair_server(const char *root, const NfvCpuSet *cpus,
+                             NfvCpuSet *found)
+{
+    unsigned cpu;
+
+    bitmap_zero(found->bits, NFV_CPUS);
+    NFV_CPUSET_FOREACH(cpu, cpus) {
+        g_autofree char *path = g_strdup_printf("/sys/kernel/debug/sched/"
+                                                "fair_server/cpu%u/runtime",
+                                                cpu);
+
+        if (nfv_sysfile_number(root, path, 0) > 0) {
+            set_bit(cpu, found->bits);
+        }
+    }
+}
+
 /*
  * The budget of the cgroup that QEMU is in: only cgroup v1 has a file for it.
  * A line of /proc/self/cgroup is "4:cpu,cpuacct:/path".
@@ -90,6 +107,7 @@ NfvFacts *nfv_facts_read(const char *root, const NfvCpuSet *cpus)
     nfv_sysfile_cpuset(root, "/sys/devices/system/cpu/nohz_full",
                        &facts->nohz_full);
     read_siblings(root, cpus, &facts->siblings);
+    read_fair_server(root, cpus, &facts->fair_server);
     facts->rt_runtime_us =
         nfv_sysfile_number(root, "/proc/sys/kernel/sched_rt_runtime_us", -1);
     facts->rt_period_us = nfv_sysfile_number(

@@ -172,6 +172,16 @@ static void test_nohz_full(void)
     assert_one(&f, "host CPU 3 has a periodic timer tick", "nohz_full=");
 }
 
+static void test_fair_server(void)
+{
+    g_auto(Fixture) f;
+
+    fixture_init(&f);
+    cpu_set(&f.facts.fair_server, "3");
+    assert_one(&f, "the fair server gives host CPU 3 to tasks",
+               "write 0 to /sys/kernel/debug/sched/fair_server/cpuN/runtime");
+}
+
 static void test_siblings(void)
 {
     g_auto(Fixture) f;
@@ -365,14 +375,15 @@ static void test_order(void)
                                          "CPU 0/KVM waited for I/O in 5 page",
                                          "no mem-lock: not allowed",
                                          "host CPU 2-3 of the vCPUs",
+                                         "fair server gives host CPU 2-3",
                                          "host CPU 8 shares a core",
                                          "preemption model 'voluntary'",
                                          "host CPU 2-3 has a periodic",
                                          "clock source is 'hpet'",
                                          NULL };
     static const char *const remedies[] = {
-        "cpuset",     "mem-lock",   "ulimit", "isolcpus=", "SMT",
-        "PREEMPT_RT", "nohz_full=", "TSC",    NULL
+        "cpuset", "mem-lock",   "ulimit",    "isolcpus=", "cpuN/runtime",
+        "SMT",    "PREEMPT_RT", "nohz_full=", "TSC",      NULL
     };
     g_auto(Fixture) f;
     NfvThreadState *s;
@@ -380,6 +391,7 @@ static void test_order(void)
     fixture_init(&f);
     cpu_set(&f.facts.isolated, "none");
     cpu_set(&f.facts.nohz_full, "none");
+    cpu_set(&f.facts.fair_server, "2-3");
     cpu_set(&f.facts.siblings, "8");
     f.facts.preemption = NFV_PREEMPTION_VOLUNTARY;
     set_clock_source(&f, "hpet");
@@ -398,6 +410,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/disturb/tuning", test_tuning);
     g_test_add_func("/nfv/disturb/isolated", test_isolated);
     g_test_add_func("/nfv/disturb/nohz-full", test_nohz_full);
+    g_test_add_func("/nfv/disturb/fair-server", test_fair_server);
     g_test_add_func("/nfv/disturb/siblings", test_siblings);
     g_test_add_func("/nfv/disturb/preemption", test_preemption);
     g_test_add_func("/nfv/disturb/clock-source", test_clock_source);

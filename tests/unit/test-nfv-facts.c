@@ -66,6 +66,7 @@ static void test_preemption(void)
 
 #define CPU "/sys/devices/system/cpu/"
 #define SIBLINGS(n) CPU "cpu" n "/topology/thread_siblings_list"
+#define FAIR(n) "/sys/kernel/debug/sched/fair_server/cpu" n "/runtime"
 #define RT_RUNTIME "/proc/sys/kernel/sched_rt_runtime_us"
 #define RT_PERIOD "/proc/sys/kernel/sched_rt_period_us"
 #define CLOCK_SOURCE \
@@ -132,6 +133,23 @@ static void test_read_siblings(void)
     }
 }
 
+/* Of the asked CPUs: as recorded on Linux 6.12, and 0 where it is off. */
+static void test_read_fair_server(void)
+{
+    g_auto(Fake) fake = { NULL };
+    g_autoptr(NfvFacts) facts = NULL;
+    g_autoptr(NfvFacts) off = NULL;
+
+    fake_new(&fake);
+    fake_write(&fake, FAIR("0"), "50000000\n");
+    fake_write(&fake, FAIR("1"), "0\n");
+    fake_write(&fake, FAIR("2"), "50000000\n");
+    facts = read_facts(&fake, "1-3");
+    assert_cpu_set(&facts->fair_server, "2");
+    off = read_facts(&fake, "1");
+    assert_cpu_set(&off->fair_server, "none");
+}
+
 static void test_read_preemption(void)
 {
     g_auto(Fake) fake = { NULL };
@@ -157,6 +175,7 @@ static void assert_unknown(const Fake *fake)
     assert_cpu_set(&facts->isolated, "none");
     assert_cpu_set(&facts->nohz_full, "none");
     assert_cpu_set(&facts->siblings, "none");
+    assert_cpu_set(&facts->fair_server, "none");
     g_assert_cmpint(facts->rt_runtime_us, ==, -1);
     g_assert_cmpint(facts->rt_period_us, ==, 1000000);
     g_assert_cmpint(facts->cgroup_rt_us, ==, -1);
@@ -182,6 +201,7 @@ static void test_read_garbage(void)
         fake_write(&fake, CPU "isolated", texts[i]);
         fake_write(&fake, CPU "nohz_full", texts[i]);
         fake_write(&fake, SIBLINGS("0"), texts[i]);
+        fake_write(&fake, FAIR("0"), texts[i]);
         fake_write(&fake, RT_RUNTIME, texts[i]);
         fake_write(&fake, RT_PERIOD, texts[i]);
         fake_write(&fake, CLOCK_SOURCE, "\n");
@@ -224,6 +244,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/facts/preemption", test_preemption);
     g_test_add_func("/nfv/facts/read", test_read);
     g_test_add_func("/nfv/facts/read/siblings", test_read_siblings);
+    g_test_add_func("/nfv/facts/read/fair-server", test_read_fair_server);
     g_test_add_func("/nfv/facts/read/preemption", test_read_preemption);
     g_test_add_func("/nfv/facts/read/missing", test_read_missing);
     g_test_add_func("/nfv/facts/read/garbage", test_read_garbage);

@@ -19,6 +19,8 @@ from .vm import Vm
 START_TIMEOUT = 60
 BOOT_TIMEOUT = {'kvm': 20, 'tcg': 180}
 ANSWER_TIMEOUT = 60
+# Of all guests of one test.
+VCPUS = 2
 PROBE_MEMORY, LINUX_MEMORY, STRESS_MEMORY = 64, 256, 768
 
 
@@ -40,6 +42,10 @@ class Bench:
     def vcpu_cpus(self, vcpus: int) -> list[int]:
         """Host CPUs for so many vCPUs, of all guests together; none if nothing would be left for housekeeping."""
         return host.choose_cpus(self.granted, self.isolated, vcpus)[0]
+
+    def all_vcpu_cpus(self) -> list[int]:
+        """Those that any test may use for vCPUs."""
+        return sorted({cpu for vcpus in range(1, VCPUS + 1) for cpu in self.vcpu_cpus(vcpus)})
 
     def housekeeping(self, vcpu_cpus: Sequence[int]) -> list[int]:
         return [cpu for cpu in self.granted if cpu not in vcpu_cpus]

@@ -11,6 +11,7 @@ from typing import Any, Callable, ContextManager, Iterable, Iterator
 
 from . import shared
 
+FAIR_SERVERS = Path('/sys/kernel/debug/sched/fair_server')
 RT_RUNTIME = Path('/proc/sys/kernel/sched_rt_runtime_us')
 # Of root's alone, as the setting is.
 RT_USERS = Path('/run/kvm4nfv-rt-runtime')
@@ -59,26 +60,38 @@ def isolated_cpus() -> set[int]:
         return set()
 
 
+def fair_servers(cpus: Iterable[int]) -> dict[str, str]:
+    """The files of those CPUs by which starving tasks get a part of each second, and what is in them; only what is on."""
+    found = {}
+    for path in (FAIR_SERVERS / f'cpu{cpu}' / 'runtime' for cpu in cpus):
+        try:
+            found[str(path)] = path.read_text(encoding='ascii').strip()
+        except OSError:
+            pass
+    return {path: value for path, value in found.items() if value != '0'}
+
+
 @contextmanager
-def unthrottled(say: Callable[[str], None]) -> Iterator[bool]:
+def unthrottled(say: Callable[[str], None], cpus: Iterable[int] = ()) -> Iterator[bool]:
     """No real-time throttling inside, if this user can: it would stop a busy SCHED_FIFO vCPU for 50 ms of every second.
 
-    Yields whether it is off. Of several runs at once the last one restores it, also for one that was killed.
+    Nor, on these CPUs, a fair server, which does that on newer kernels. Yields whether throttling is off. Of several
+    runs at once the last one restores it, also for one that was killed.
     """
-    before = _read_runtime()
-    if before == '-1' and not RT_USERS.exists():
+    before, fair = _read_runtime(), fair_servers(cpus)
+    if before == '-1' and not fair and not RT_USERS.exists():
         yield True
         return
     try:
-        changed = _enter()
+        changed = _enter(fair)
     except OSError as error:
         if before != '-1':
             say(f'kernel.sched_rt_runtime_us stays {before} ({error.strerror}), so the vCPUs are pinned but not '
                 'SCHED_FIFO; as root: sysctl -w kernel.sched_rt_runtime_us=-1')
         yield before == '-1'
         return
-    if changed:
-        say(f'kernel.sched_rt_runtime_us is -1 during this run (it was {before})')
+    for what in changed:
+        say(f'{what} during this run')
     try:
         yield True
     finally:
@@ -105,15 +118,24 @@ def _users() -> ContextManager[dict[str, Any]]:
     return shared.state(RT_USERS)
 
 
-def _enter() -> bool:
-    """True if it was on."""
+def _enter(fair: dict[str, str]) -> list[str]:
+    """What was changed, in words."""
     now = _read_runtime()
+    changed = [f'kernel.sched_rt_runtime_us is -1 (it was {now})'] if now != '-1' else []
     with _users() as state:
         RT_RUNTIME.write_text('-1', encoding='ascii')
         if now != '-1':
             state['before'] = now
         state['users'].append(os.getpid())
-    return now != '-1'
+        for path, value in fair.items():
+            try:
+                Path(path).write_text('0', encoding='ascii')
+            except OSError as error:
+                changed.append(f'{path} stays {value} ({error.strerror})')
+                continue
+            state.setdefault('fair', {}).setdefault(path, value)
+            changed.append(f'{path} is 0 (it was {value})')
+    return changed
 
 
 def _leave() -> None:
@@ -122,3 +144,5 @@ def _leave() -> None:
             state['users'].remove(os.getpid())
         if not state['users']:
             RT_RUNTIME.write_text(state.pop('before', '-1'), encoding='ascii')
+            for path, value in state.pop('fair', {}).items():
+                Path(path).write_text(value, encoding='ascii')

@@ -11,6 +11,7 @@ import re
 import time
 from typing import Any, Iterable, Sequence
 
+FAIR_SERVERS = 'sys/kernel/debug/sched/fair_server'
 SETTINGS = {
     'rt_runtime_us': 'proc/sys/kernel/sched_rt_runtime_us',
     'nohz_full': 'sys/devices/system/cpu/nohz_full',
@@ -44,6 +45,12 @@ def memory_mib(meminfo: str) -> int:
     return int(found[1]) // 1024 if found else 0
 
 
+def fair_server(cpus: Sequence[int], directory: Path) -> list[int] | None:
+    """The host CPUs for which it is on; None where that is not shown."""
+    found = {cpu: read(directory / f'cpu{cpu}/runtime') for cpu in cpus}
+    return [cpu for cpu in cpus if found[cpu] != '0'] if any(found.values()) else None
+
+
 def describe(granted: Sequence[int], isolated: Iterable[int], root: Path = Path('/')) -> dict[str, Any]:
     """What can be told without a name of the host in it."""
     cpuinfo = read(root / 'proc/cpuinfo') or ''
@@ -52,4 +59,5 @@ def describe(granted: Sequence[int], isolated: Iterable[int], root: Path = Path(
             'kernel': platform.release(), 'kernel_version': platform.version(), 'arch': platform.machine(),
             'command_line': read(root / 'proc/cmdline'), 'root': os.geteuid() == 0,
             'load': os.getloadavg()[0], 'date': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+            'fair_server': fair_server(granted, root / FAIR_SERVERS),
             'settings': {name: read(root / path) for name, path in SETTINGS.items()}}

@@ -19,10 +19,15 @@ class Check:
     advice: str = ''
 
 
-def fair_server(release: str) -> bool:
-    """Linux has one since 6.12."""
-    found = re.match(r'(\d+)\.(\d+)', release)
-    return bool(found) and (int(found[1]), int(found[2])) >= (6, 12)
+def fair_server(machine: dict[str, Any]) -> tuple[bool, str]:
+    """Whether there is none, and what is known: Linux has one since 6.12; debugfs shows where it is on."""
+    found = re.match(r'(\d+)\.(\d+)', machine['kernel'])
+    if not found or (int(found[1]), int(found[2])) < (6, 12):
+        return True, 'not in this kernel'
+    cpus = machine.get('fair_server')
+    if cpus is None:
+        return False, 'in this kernel'
+    return not cpus, f'on host CPUs {", ".join(map(str, cpus))}' if cpus else 'off'
 
 
 def checks(machine: dict[str, Any]) -> list[Check]:
@@ -45,11 +50,11 @@ def checks(machine: dict[str, Any]) -> list[Check]:
         Check('RT throttling', None if throttle is None else throttle == '-1',
               'off' if throttle == '-1' else f'{throttle} µs of every second' if throttle else 'not known',
               'sysctl -w kernel.sched_rt_runtime_us=-1; nfv-bench does it for the time of its run'),
-        Check('fair server', not fair_server(machine['kernel']), 'in this kernel'
-              if fair_server(machine['kernel']) else 'not in this kernel',
+        Check('fair server', *fair_server(machine),
               'it gives tasks that starve behind SCHED_FIFO 50 ms of every second, whatever RT throttling says: keep '
               'them off the vCPUs\' host CPUs (isolcpus=, a cpuset partition), or echo 0 > '
-              '/sys/kernel/debug/sched/fair_server/cpuN/runtime for each'),
+              '/sys/kernel/debug/sched/fair_server/cpuN/runtime for each, which nfv-bench does for the time of its run where '
+              'debugfs lets it'),
         Check('hyper-threading', None if smt is None else smt in ('off', 'forceoff', 'notsupported', 'notimplemented'),
               smt or 'not known', 'boot with nosmt, or leave the siblings of the vCPUs\' host CPUs idle'),
         Check('frequency', None if governor is None else governor == 'performance', governor or 'not known',

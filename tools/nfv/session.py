@@ -135,7 +135,8 @@ class Session:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='nfv-bench.')))
             shared = Bench(self.options, self.progress, directory)
             self.found.describe(machine.describe(shared.granted, shared.isolated), self.sides)
-            shared.real_time = stack.enter_context(host.unthrottled(self.progress.say))
+            shared.real_time = stack.enter_context(host.unthrottled(self.progress.say,
+                                                                       shared.all_vcpu_cpus()))
             if shared.real_time and not contender.may_be_real_time():
                 shared.real_time = False
                 self.progress.say('vCPUs are pinned but not SCHED_FIFO: run as root, or raise RLIMIT_RTPRIO (ulimit -r)')

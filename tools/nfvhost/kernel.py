@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import re
+
 from . import bootline
+from .cpulist import format_list
 from .finding import Finding, Level, judged
 from .mend import Advice, Boot, Command, Sysctl
 from .root import Root
@@ -31,6 +34,24 @@ def throttling(root: Root, _target: Target) -> Finding:
     return judged('rt-throttling', value == -1, found,
                   'a SCHED_FIFO vCPU that polls is stopped for the rest of each period; rt=auto then only pins it',
                   Sysctl('kernel.sched_rt_runtime_us', '-1'))
+
+
+def fair_server(root: Root, target: Target) -> Finding:
+    why = 'it takes the CPU from a SCHED_FIFO vCPU for a part of each second if another task starves, whatever RT throttling says'
+    top = '/sys/kernel/debug/sched/fair_server'
+    runtime = {cpu: root.number(f'{top}/cpu{cpu}/runtime') for cpu in sorted(target.guest)}
+    on = {cpu for cpu, ns in runtime.items() if ns}
+    if on:
+        return Finding('fair-server', Level.WARN, f'{max(runtime[cpu] or 0 for cpu in on) // 1000} us a second on {format_list(on)}',
+                       why, (Command(f'for cpu in {" ".join(map(str, sorted(on)))}; do echo 0 > {top}/cpu$cpu/runtime; done'),))
+    if any(ns == 0 for ns in runtime.values()):
+        return Finding('fair-server', Level.PASS, 'off', why)
+    found = [int(number) for number in re.findall(r'\d+', root.read('/proc/sys/kernel/osrelease') or '')[:2]]
+    if not found or found < [6, 12]:
+        return Finding('fair-server', Level.PASS, 'not in this kernel', why)
+    return Finding('fair-server', Level.WARN, 'in this kernel; it does not show whether it is on', why, (
+        Command('mount -t debugfs debugfs /sys/kernel/debug'),
+        Advice(f'then look at {top}; where that is not allowed, keep all other tasks off the guests\' host CPUs')))
 
 
 def group_budget(root: Root, _target: Target) -> Finding:
@@ -79,4 +100,4 @@ def smi(root: Root, target: Target) -> Finding:
                   Advice('in the firmware: USB legacy support, power capping, memory patrol and health reporting by SMI off'))
 
 
-CHECKS = (preemption, throttling, group_budget, clocksource, tsc, smi)
+CHECKS = (preemption, throttling, fair_server, group_budget, clocksource, tsc, smi)

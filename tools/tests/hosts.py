@@ -10,6 +10,7 @@ from typing import Any
 
 CPU = '/sys/devices/system/cpu'
 NODE = '/sys/devices/system/node'
+FAIR = '/sys/kernel/debug/sched/fair_server'
 GUESTS = {*range(2, 8), *range(10, 16)}
 LIMITS = """Limit                     Soft Limit           Hard Limit           Units
 Max open files            65536                65536                files
@@ -103,7 +104,8 @@ def tuned() -> dict[str, Any]:
         '/sys/fs/resctrl/nfv/schemata': '    L3:0=700;1=700', '/sys/fs/resctrl/nfv/cpus_list': '2-7,10-15',
         **irq(45, 'nvme0q4', '1'), **irq(46, 'ens0f0-TxRx-9', '9'), **irq(60, 'vfio-msix[0](0000:18:00.1)', '0')}
     for cpu in range(16):
-        files |= {f'{CPU}/cpu{cpu}/cpufreq/scaling_governor': 'performance', f'{CPU}/cpu{cpu}/cpuidle/state3/disable': '1'}
+        files |= {f'{CPU}/cpu{cpu}/cpufreq/scaling_governor': 'performance', f'{CPU}/cpu{cpu}/cpuidle/state3/disable': '1',
+                  f'{FAIR}/cpu{cpu}/runtime': '0'}
     for node in (0, 1):
         files |= {f'{NODE}/node{node}/hugepages/hugepages-2048kB/{name}_hugepages': '16384' for name in ('nr', 'free')}
         files[f'/sys/class/net/ens{node}f0/device/sriov_numvfs'] = '2'

@@ -142,8 +142,12 @@ class Verdicts(unittest.TestCase):
         self.assertEqual((found['RT throttling'], found['clock'], found['frequency'], found['isolated host CPUs']),
                          (False, True, None, False))
         self.assertEqual(readiness.checks({}), [])
-        self.assertEqual([readiness.fair_server(release) for release in ('6.1.0-9-amd64', '6.12.1', '7.0', 'x')],
-                         [False, True, True, False])
+        for kernel, cpus, expected in (
+                ('6.1.0-9-amd64', None, (True, 'not in this kernel')), ('x', None, (True, 'not in this kernel')),
+                ('6.12.1', None, (False, 'in this kernel')), ('7.0', [1, 3], (False, 'on host CPUs 1, 3')),
+                ('7.0', [], (True, 'off'))):
+            self.assertEqual(readiness.fair_server({'kernel': kernel, 'fair_server': cpus}), expected)
+        self.assertEqual(readiness.fair_server({'kernel': '6.12.1'}), (False, 'in this kernel'))
 
 
 if __name__ == '__main__':

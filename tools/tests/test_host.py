@@ -37,7 +37,9 @@ class Throttling(unittest.TestCase):
         directory = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.runtime, self.users = directory / 'runtime', directory / 'users'
         self.runtime.write_text('950000\n')
-        self.enterContext(mock.patch.multiple(host, RT_RUNTIME=self.runtime, RT_USERS=self.users))
+        self.enterContext(mock.patch.multiple(host, RT_RUNTIME=self.runtime, RT_USERS=self.users,
+                                               FAIR_SERVERS=directory / 'fair'))
+        self.fair = [directory / f'fair/cpu{cpu}/runtime' for cpu in range(3)]
         self.said = []
 
     def test_restored(self):
@@ -63,6 +65,25 @@ class Throttling(unittest.TestCase):
         with host.unthrottled(self.said.append) as off:
             self.assertTrue(off)
         self.assertEqual((self.said, self.users.exists()), ([], False))
+
+    def test_fair_server(self):
+        """Those of the vCPUs, where they are on; a run that was killed has them restored by the next one."""
+        for path, value in zip(self.fair, ('50000000', '50000000', '0')):
+            path.parent.mkdir(parents=True)
+            path.write_text(value + '\n')
+        for runtime in ('950000', '-1'):
+            self.runtime.write_text(runtime)
+            with host.unthrottled(self.said.append, [1, 2, 3]):
+                self.assertEqual([path.read_text().strip() for path in self.fair], ['50000000', '0', '0'])
+                state = json.loads(self.users.read_text())
+            self.assertEqual([path.read_text().strip() for path in self.fair], ['50000000', '50000000', '0'])
+            self.assertEqual((self.runtime.read_text(), self.users.exists()), (runtime, False))
+            self.assertIn('cpu1/runtime is 0 (it was 50000000)', self.said[-1])
+        self.fair[1].write_text('0')
+        self.users.write_text(json.dumps({**state, 'users': [4194305]}))
+        with host.unthrottled(self.said.append, [1]):
+            pass
+        self.assertEqual(self.fair[1].read_text(), '50000000')
 
     def test_not_allowed(self):
         with mock.patch.object(host, '_enter', side_effect=PermissionError(1, 'not permitted')), \

@@ -45,6 +45,8 @@ FAULTS: dict[str, tuple[dict[str, str | None], dict[str, str]]] = {
         {'siblings': 'WARN'}),
     'no PREEMPT_RT': ({'/sys/kernel/realtime': None, '/proc/sys/kernel/version': '#1 SMP PREEMPT_DYNAMIC'}, {'preempt_rt': 'WARN'}),
     'RT throttling': ({'/proc/sys/kernel/sched_rt_runtime_us': '950000'}, {'rt-throttling': 'FAIL'}),
+    'starving tasks get their share': ({f'{hosts.FAIR}/cpu{cpu}/runtime': '50000000' for cpu in (2, 7)}, {'fair-server': 'WARN'}),
+    'the fair server does not show itself': ({f'{hosts.FAIR}/cpu{cpu}/runtime': None for cpu in range(16)}, {'fair-server': 'WARN'}),
     'no real-time budget for libvirt': (
         {'/sys/fs/cgroup/cpu/cpu.rt_runtime_us': '950000', '/sys/fs/cgroup/cpu/machine.slice/cpu.rt_runtime_us': '0'},
         {'rt-group': 'FAIL'}),
@@ -121,6 +123,17 @@ class Hosts(unittest.TestCase):
             seen |= {name for name, finding in judge(host, hosts.GUESTS).items() if finding.level is not Level.PASS}
         # Each of these has a test of its own below.
         self.assertEqual(set(judge(hosts.tuned())) - seen, {'cpus', 'kvm', 'kvm-capabilities', 'nic-node'})
+
+
+    def test_fair_server(self):
+        on = with_files(hosts.tuned(), {f'{hosts.FAIR}/cpu{cpu}/runtime': '50000000' for cpu in (0, 2, 7)})
+        finding = judge(on, hosts.GUESTS)['fair-server']
+        self.assertEqual(finding.found, '50000 us a second on 2,7')
+        self.assertEqual(str(finding.mend[0]), f'for cpu in 2 7; do echo 0 > {hosts.FAIR}/cpu$cpu/runtime; done')
+        hidden = {f'{hosts.FAIR}/cpu{cpu}/runtime': None for cpu in range(16)}
+        for release, level in (('6.11.9', Level.PASS), ('6.12.0', Level.WARN), ('7.0-rt', Level.WARN), ('x', Level.PASS)):
+            found = judge(with_files(hosts.tuned(), {**hidden, '/proc/sys/kernel/osrelease': release}))
+            self.assertEqual(found['fair-server'].level, level, release)
 
 
 class Devices(unittest.TestCase):

@@ -14,6 +14,9 @@ typedef struct NfvFacts {
     NfvCpuSet isolated;    /* from the scheduler: isolcpus=, cpusets */
     NfvCpuSet nohz_full;   /* without a tick while one task runs */
     NfvCpuSet siblings;    /* SMT siblings of the asked CPUs, less these */
+    /* the asked CPUs that starving tasks get for a part of each second; only
+     * what debugfs shows to this user */
+    NfvCpuSet fair_server;
     int64_t rt_runtime_us; /* -1: not throttled */
     int64_t rt_period_us;
     int64_t cgroup_rt_us; /* budget of QEMU's cgroup; -1: no such limit */
