@@ -32,7 +32,7 @@ if [ ! -d "$debs" ]; then
 fi
 
 # 2. nothing to do?
-stamp=$({ ls "$debs"; cat "$src/build.sh" "$src/init" "$src"/*.c; } | sha256sum)
+stamp=$({ ls "$debs"; cat "$src/build.sh" "$src/init" "$src"/*.c "$src/probe/latency.h"; } | sha256sum)
 if [ -s "$out/vmlinuz" ] && [ -s "$out/initrd.gz" ] && [ "$(cat "$out/stamp" 2> /dev/null)" = "$stamp" ]; then
     exit 0
 fi

@@ -1,43 +1,19 @@
 /*
- * 32 buckets for each power of two nanoseconds, up to more than a minute.
+ * Counters of latencies by bucket.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "histogram.h"
+#include "latency.h"
 #include "serial.h"
 
 enum {
-    FINE_BITS = 5,
-    FINE = 1 << FINE_BITS,
-    TOP_BIT = 36,
-    BUCKETS = (TOP_BIT - FINE_BITS + 1) * FINE,
     PAIRS_PER_LINE = 16,
 };
 
 static uint64_t buckets[BUCKETS];
 static uint64_t samples, min, max, sum, overflows;
-
-static unsigned int bucket_of(uint64_t ns)
-{
-    unsigned int shift;
-
-    if (ns < FINE) {
-        return ns;
-    }
-    shift = 63 - __builtin_clzll(ns) - FINE_BITS;
-    return (shift + 1) * FINE + (ns >> shift) - FINE;
-}
-
-static uint64_t bucket_end(unsigned int bucket)
-{
-    unsigned int shift = bucket / FINE;
-
-    if (!shift) {
-        return bucket;
-    }
-    return ((uint64_t)(FINE + bucket % FINE + 1) << (shift - 1)) - 1;
-}
 
 void histogram_reset(void)
 {

@@ -275,7 +275,7 @@ static void interrupts_start(void)
         fail("has a timer of at most a second, not timer= of more", "");
     }
     if (options.timer) {
-        timer_start(options.timer, options.break_us * 1000);
+        timer_start(options.timer, options.break_us * 1000, options.tell);
     }
     if (options.pulse && !pulse_start()) {
         fail("finds no nfv-pulse on PCI bus 0", "");

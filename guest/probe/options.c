@@ -74,6 +74,7 @@ static bool word_parse(Options *options, const char *word)
         { "timer=", &options->timer },
         { "pulse=", &options->pulse },
         { "halt=", &options->halt },
+        { "tell=", &options->tell },
         { "break=", &options->break_us },
     };
     const char *value = option_value(word, "order=");

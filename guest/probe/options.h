@@ -26,6 +26,7 @@ typedef struct Options {
     uint64_t timer;     /* timer=US: period of the timer, default none */
     uint64_t pulse;     /* pulse=1: answer nfv-pulse, default 0 */
     uint64_t halt;      /* halt=1: halt between two interrupts, default 0 */
+    uint64_t tell;      /* tell=1: each latency by a heartbeat, default 0 */
     uint64_t break_us;  /* break=US: end at a longer latency, default never */
     Order order;        /* see above, in small letters */
 } Options;

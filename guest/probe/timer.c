@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "histogram.h"
 #include "interrupt.h"
+#include "latency.h"
 #include "serial.h"
 #include "timer.h"
 
@@ -31,6 +32,7 @@ static uint64_t period, deadline, break_limit;
 static uint64_t timer_hz;       /* of the APIC's count; 0: by MSR */
 static volatile uint64_t count;
 static volatile bool measuring;
+static bool telling;
 
 static uint32_t apic_elapsed(void)
 {
@@ -90,13 +92,17 @@ __attribute__((interrupt)) static void expired(struct InterruptFrame *frame)
     } while (deadline <= now);
     timer_set(now);
     interrupt_end();
+    if (telling) {
+        latency_tell(ns, serial_beat);
+    }
 }
 
-void timer_start(uint64_t period_us, uint64_t limit)
+void timer_start(uint64_t period_us, uint64_t limit, bool tell)
 {
     uint64_t now;
 
     break_limit = limit;
+    telling = tell;
     period = clock_hz() / 1000000 * period_us;
     interrupt_handle(VECTOR_TIMER, expired);
     if (cpuid_ecx(1) & CPUID_DEADLINE) {

@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 from . import histogram, stress, table
 from .histogram import Histogram
+from .phases import MOVING as PARTS, NAMES
 from .stats import Summary, summary
 
 PERCENTILES = {'p50': '50', 'p90': '90', 'p99': '99', 'p999': '99.9', 'p9999': '99.99'}
@@ -15,6 +16,9 @@ ENDS: dict[str, Callable[[Histogram], int]] = {
     'min': lambda h: h.min, 'avg': lambda h: h.avg, 'max': lambda h: h.max}
 STATS = (*PERCENTILES, *ENDS)
 SHOWN = ('min', 'avg', 'p50', 'p99', 'p999', 'p9999', 'max')
+# Of the table by phases, which has the ratio to the phase before in its last column.
+PART_STATS = ('avg', 'p50', 'p99', 'p999', 'max')
+PART_COLUMNS = ('samples', 'avg', 'p50', 'p99', 'p99.9', 'max', 'p99.9/before')
 TITLES = {'p999': 'p99.9', 'p9999': 'p99.99'}
 
 
@@ -58,8 +62,27 @@ def times(value: float) -> str:
 
 
 def phases(row: dict[str, Any]) -> list[str]:
-    """The names of what was measured, in order."""
+    """The names of what was measured, in order, but for the parts of a migration."""
+    return [name for name in _measured(row) if name not in PARTS]
+
+
+def _measured(row: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for side in row['sides'].values() for name in latencies(side)))
+
+
+def parts(row: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
+    """Of each phase of a migration and each side: its latency, and p99.9 divided by that before the migration."""
+    if not set(PARTS) & set(_measured(row)):
+        return []
+    found = {name: latencies(side) for name, side in row['sides'].items()}
+    return [(phase, side, _part(counted[phase], counted.get('before')))
+            for phase in NAMES for side, counted in found.items() if phase in counted]
+
+
+def _part(counted: Histogram, before: Histogram | None) -> list[str]:
+    cells = [str(counted.samples), *(microseconds(stat(counted, one)) for one in PART_STATS)]
+    below = stat(before, 'p999') if before else 0
+    return [*cells, times(stat(counted, 'p999') / below) if below else '-']
 
 
 def ratio(row: dict[str, Any], phase: str, name: str, ours: str, theirs: str) -> float | None:
@@ -96,6 +119,9 @@ def text(row: dict[str, Any]) -> str:
                 if any(value is not None for value in found):
                     cells.append([f'fork/{theirs}', '', *('-' if value is None else times(value) for value in found),
                                   _overlapping(row, phase, theirs), *[''] * len(extra)])
+        lines += [f'  {line}' for line in table.grid(cells)]
+    if found := parts(row):
+        cells = [['by phase, µs', '', *PART_COLUMNS], *([phase, side, *line] for phase, side, line in found)]
         lines += [f'  {line}' for line in table.grid(cells)]
     lines += [f'  {name} failed: {why.splitlines()[0]}' for name, side in row['sides'].items()
               for why in side['errors']]

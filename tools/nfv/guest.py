@@ -24,6 +24,7 @@ def check_file(what: str, path: str, how: str) -> None:
 class Linux:
     """Of guest/build.sh. workset: MiB that are kept in motion and verified; beat: microseconds between heartbeats.
 
+    tell: microseconds between two timers whose latency it tells to the host (phases.py), 0: none;
     poll: its vCPUs never halt; extra: further words for its kernel; stress: arguments of a stress-ng in it.
     """
 
@@ -32,6 +33,7 @@ class Linux:
     workset: int = 64
     interval: int = 1000
     beat: int = 0
+    tell: int = 0
     poll: bool = False
     extra: tuple[str, ...] = ()
     stress: tuple[str, ...] = ()
@@ -43,7 +45,8 @@ class Linux:
 
     def arguments(self) -> list[str]:
         words = [LINUX_APPEND.format(workset=self.workset, interval=self.interval),
-                 *([f'nfv.beat={self.beat}'] if self.beat else ()), *(['idle=poll'] if self.poll else ()), *self.extra]
+                 *(f'nfv.{name}={us}' for name, us in (('beat', self.beat), ('tell', self.tell)) if us),
+                 *(['idle=poll'] if self.poll else ()), *self.extra]
         return ['-kernel', self.kernel, '-initrd', self.initrd, '-append', ' '.join(words)]
 
     def pages(self, _ready: Answer | None = None) -> int:
@@ -61,7 +64,8 @@ class Probe:
     """Of guest/probe; its options.h says what is what. rate: KiB a second; fill, set: MiB; beat: microseconds.
 
     timer: microseconds between two interrupts of its timer; pulse: it answers nfv-pulse; halt: it halts in between;
-    break_us: it ends its measurement at a latency above that many microseconds.
+    tell: it tells each latency to the host (phases.py); break_us: it ends its measurement at a latency above that many
+    microseconds.
     """
 
     kernel: str
@@ -74,6 +78,7 @@ class Probe:
     timer: int = 0
     pulse: bool = False
     halt: bool = False
+    tell: bool = False
     break_us: int = 0
     stress: tuple[str, ...] = ()        # it has none
 
@@ -85,7 +90,8 @@ class Probe:
             ('fill', self.fill), ('set', self.set), ('rate', self.rate), ('rings', self.rings), ('beat', self.beat))
             if value is not None]
         options += [f'{name}={int(value)}' for name, value in (
-            ('timer', self.timer), ('pulse', self.pulse), ('halt', self.halt), ('break', self.break_us)) if value]
+            ('timer', self.timer), ('pulse', self.pulse), ('halt', self.halt), ('tell', self.tell),
+            ('break', self.break_us)) if value]
         return ['-kernel', self.kernel, '-append', ' '.join([*options, f'order={self.order}'])]
 
     def pages(self, ready: Answer) -> int:

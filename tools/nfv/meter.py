@@ -7,9 +7,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 import tempfile
+import time
 from typing import Any, Protocol
 
-from . import answer, guest, histogram, link, stamp
+from . import answer, guest, histogram, link, phases, stamp
 from .bench import ANSWER_TIMEOUT, Bench
 from .breaktrace import Trace
 from .contender import Contender
@@ -26,8 +27,18 @@ TRACES = (*DOWNTIME_TRACE, 'migrate_set_state')
 PULSE = '/machine/peripheral/pulse'
 
 
+# Seconds after which post-copy is asked for: in the midst of the first pass over the guest's memory.
+PRESS = 1.5
+POSTCOPY = Point(postcopy=True)
+
+
 class Meter(Protocol):
-    """Counts in nanoseconds. begin() and end() may be on two ends of a migration."""
+    """Counts in nanoseconds. begin() and end() may be on two ends of a migration.
+
+    traces: QEMU's events that it reads.
+    """
+
+    traces: tuple[str, ...]
 
     def begin(self, vm: Vm) -> None:
         """Counts from now on."""
@@ -38,9 +49,14 @@ class Meter(Protocol):
     def end(self, vm: Vm) -> Histogram:
         """What was counted since begin()."""
 
+    def phases(self, source: str, destination: str) -> dict[str, Histogram]:
+        """What the trace logs of both ends of a migration tell besides, by phase."""
+
 
 class Asked:
     """A guest that counts itself and is asked over its serial port."""
+
+    traces = ()
 
     def __init__(self, system: guest.Linux | guest.Probe):
         linux = isinstance(system, guest.Linux)
@@ -57,9 +73,38 @@ class Asked:
         found = [one for one in vm.ask('stop', 'done', ANSWER_TIMEOUT) if one.verb != 'broke']
         return answer.histogram(found).scaled(self.unit)
 
+    def phases(self, source: str, destination: str) -> dict[str, Histogram]:
+        return {}
+
+
+class Told:
+    """A guest that tells each latency as it is met; period_us: between two timers; stock: what it runs in."""
+
+    traces = phases.TRACES
+
+    def __init__(self, period_us: int, stock: bool):
+        self.period_us, self.stock = period_us, stock
+        self.since = self.until = 0     # microseconds on the host's clock
+
+    def begin(self, vm: Vm) -> None:
+        self.since = self.since or int(time.time() * 1e6)
+
+    def broke(self, vm: Vm) -> bool:
+        return False
+
+    def end(self, vm: Vm) -> Histogram:
+        """All of that end so far; phases() tells which was when."""
+        self.until = int(time.time() * 1e6)
+        return phases.counted([one.ns for one in phases.told(vm.log.read_text(errors='replace'))])
+
+    def phases(self, source: str, destination: str) -> dict[str, Histogram]:
+        return phases.split(source, destination, self.period_us, self.since, self.until, self.stock)
+
 
 class Pulse:
     """The device nfv-pulse, which counts in QEMU; command: what makes the guest answer it, unless it does already."""
+
+    traces = ()
 
     def __init__(self, limit_us: int | None = None, command: str = ''):
         self.limit = limit_us * 1000 if limit_us else None
@@ -92,6 +137,9 @@ class Pulse:
         self.counts = {name: self._get(vm, name) + value for name, value in self.counts.items()}
         return self._counted(vm).since(self.before)
 
+    def phases(self, source: str, destination: str) -> dict[str, Histogram]:
+        return {}
+
 
 def count(bench: Bench, vm: Vm, meter: Meter, seconds: float, trace: Trace | None = None) -> Histogram:
     """For so long, or with a trace until a latency is above its limit."""
@@ -122,18 +170,23 @@ def standing(bench: Bench, side: Contender, system: guest.Linux | guest.Probe, m
 
 
 def moving(bench: Bench, side: Contender, system: guest.Linux | guest.Probe, meter: Meter,
-           arguments: tuple[str, ...] = ()) -> Measurement:
-    """Before, during and after a live migration; the guest must find its memory right in the end."""
+           arguments: tuple[str, ...] = (), postcopy: bool = False) -> Measurement:
+    """Before, during and after a live migration; the guest must find its memory right in the end.
+
+    postcopy: it ends in post-copy.
+    """
     seconds = bench.options.seconds / 2
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=bench.directory)))
         route = stack.enter_context(link.open_route(LINK, None, directory))
         source, destination = (stack.enter_context(
-            bench.boot(side, system, arguments=arguments, name=name, incoming=name == 'destination', traces=TRACES))
+            bench.boot(side, system, arguments=arguments, name=name, incoming=name == 'destination',
+                       traces=(*TRACES, *meter.traces)))
             for name in ('source', 'destination'))
         found = Measurement({'before': count(bench, source, meter, seconds)})
         meter.begin(source)
-        outcome = migrate(source, destination, route.outgoing, route.incoming, Point(), BOUND, bench.progress)
+        outcome = migrate(source, destination, route.outgoing, route.incoming, POSTCOPY if postcopy else Point(), BOUND,
+                          bench.progress, PRESS if postcopy else None)
         if not outcome.ended:
             raise Failure(f'{side.name}: the migration did not end within {BOUND} s, and it was cancelled')
         found.latency['during'] = checked(destination, meter)
@@ -143,6 +196,9 @@ def moving(bench: Bench, side: Contender, system: guest.Linux | guest.Probe, met
         if not memory.intact:
             raise Failure(f'{side.name}: the guest\'s memory after the migration: {memory}')
         logs = [vm.log.read_text(errors='replace') for vm in (source, destination)]
+        if postcopy and not stamp.is_postcopy(logs[1]):
+            raise Failure(f'{side.name}: the migration ended before post-copy began')
+        found.latency.update(meter.phases(*logs))
         total, downtime = (stamp.started(logs[1]) - stamp.begun(logs[0])) / 1000, stamp.downtime_us(*logs) / 1000
         found.values = {'migration ms': total, 'downtime ms': downtime}
         found.details['timeline'] = {'points': outcome.points, 'stopped': total - downtime, 'started': total}

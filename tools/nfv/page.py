@@ -29,6 +29,7 @@ def row_context(row: dict[str, Any]) -> dict[str, Any]:
     return {'title': f'{row["test"]}: {row["title"]}', 'stress': stress.parse(row['stress']).title,
             'id': f'{row["test"]}-{row["case"]}-{row["stress"]}',
             'phases': [phase_context(row, phase) for phase in figures.phases(row)],
+            'parts': figures.parts(row), 'part_columns': figures.PART_COLUMNS,
             'values': [{'side': name, 'name': column, 'value': str(value)}
                        for name, side in row['sides'].items() for column, value in figures.values(side).items()],
             'errors': [(name, why) for name, side in row['sides'].items() for why in side['errors']]}

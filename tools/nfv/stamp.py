@@ -8,8 +8,7 @@ import re
 
 # What QEMU's "log" trace backend writes under -msg timestamp=on: PID@SECONDS.MICROSECONDS:EVENT ARGUMENTS
 STAMP = re.compile(r'^\d+@(\d+)\.(\d{6}):vmstate_downtime_checkpoint (\S+)', re.MULTILINE)
-BEGUN = re.compile(r'^\d+@(\d+)\.(\d{6}):migrate_set_state new state setup$', re.MULTILINE)
-COMPLETED = re.compile(r'^\d+@(\d+)\.(\d{6}):migrate_set_state new state completed$', re.MULTILINE)
+STATE = r'^\d+@(\d+)\.(\d{{6}}):migrate_set_state new state {}$'
 
 STOPPED = ('src-downtime-start',)
 STARTED = ('dst-precopy-bh-vm-started', 'dst-postcopy-bh-vm-started')
@@ -20,20 +19,32 @@ def checkpoints(log: str) -> dict[str, int]:
     return {name: int(seconds) * 1000000 + int(us) for seconds, us, name in STAMP.findall(log)}
 
 
-def begun(log: str) -> int:
+def times(event: re.Pattern[str], log: str) -> list[int]:
+    """Of an event whose groups are seconds and microseconds, in microseconds."""
+    return [int(seconds) * 1000000 + int(us) for seconds, us in event.findall(log)]
+
+
+def state(log: str, name: str) -> int:
+    """When that end entered the state (last), in microseconds."""
+    found = times(re.compile(STATE.format(name), re.MULTILINE), log)
+    if not found:
+        raise ValueError(f'no migration that is {name} in the trace log')
+    return found[-1]
+
+
+def begun(source: str) -> int:
     """When the source began its (last) migration, in microseconds."""
-    found = BEGUN.findall(log)
-    if not found:
-        raise ValueError('no beginning of a migration in the source\'s trace log')
-    return int(found[-1][0]) * 1000000 + int(found[-1][1])
+    return state(source, 'setup')
 
 
-def completed(log: str) -> int:
+def completed(source: str) -> int:
     """When the source had sent the last of it, in microseconds."""
-    found = COMPLETED.findall(log)
-    if not found:
-        raise ValueError('no end of a migration in the source\'s trace log')
-    return int(found[-1][0]) * 1000000 + int(found[-1][1])
+    return state(source, 'completed')
+
+
+def stopped(source: str) -> int:
+    """When the source stopped the guest, in microseconds."""
+    return _last(source, STOPPED, 'source')
 
 
 def is_postcopy(log: str) -> bool:
@@ -47,13 +58,12 @@ def started(log: str) -> int:
 
 
 def _last(log: str, names: tuple[str, ...], end: str) -> int:
-    times = [time for name, time in checkpoints(log).items() if name in names]
-    if not times:
+    found = [time for name, time in checkpoints(log).items() if name in names]
+    if not found:
         raise ValueError(f'no checkpoint of the {end} in its trace log')
-    return max(times)
+    return max(found)
 
 
 def downtime_us(source: str, destination: str) -> int:
     """From the source's stop to the destination's start, out of both ends' logs."""
-    stopped = _last(source, STOPPED, 'source')
-    return started(destination) - stopped
+    return started(destination) - stopped(source)

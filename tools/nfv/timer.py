@@ -11,14 +11,18 @@ from .bench import Bench
 from .contender import Contender
 from .guest import Linux, Probe
 from .measurement import Case, Measurement
-from .meter import Asked, moving, standing
+from .meter import Asked, Told, moving, standing
 from .progress import Failure
 
 VCPUS = {'idle': 'vCPU that halts in between', 'poll': 'vCPU that polls all the time'}
 GUESTS = {'linux': 'real-time Linux, cyclictest', 'probe': 'probe guest, LAPIC timer'}
+# While it is migrated a thread of our own does in Linux what cyclictest does, and tells each latency as it is met.
+MOVED = {**GUESTS, 'linux': 'real-time Linux, a SCHED_FIFO thread'}
+MOVES = {'migrate': 'migrated', 'postcopy': 'migrated by post-copy'}
 CASES = {
     **{f'{name}-{vcpu}': f'{system}, {what}' for name, system in GUESTS.items() for vcpu, what in VCPUS.items()},
-    **{f'{name}-migrate': f'{system}, {VCPUS["poll"]}, migrated' for name, system in GUESTS.items()},
+    **{f'{name}-{move}': f'{system}, {VCPUS["poll"]}, {how}' for move, how in MOVES.items()
+       for name, system in MOVED.items()},
 }
 # Seconds: of a boot by TCG, and what a migration adds.
 BOOT = {'linux': 8, 'probe': 1.5}
@@ -28,9 +32,14 @@ WORKSET = 1
 NO_STRESS = 'the probe guest runs nothing besides: load in the guest is for the Linux guest'
 
 
+def moves(name: str) -> bool:
+    """Whether the guest is migrated in the case of that name. Pure."""
+    return name.partition('-')[2] in MOVES
+
+
 def seconds_of(name: str, options: argparse.Namespace) -> float:
     """What one run of the case of that name takes. Pure."""
-    return BOOT[name.partition('-')[0]] + options.seconds + (MIGRATION_SECONDS if name.endswith('migrate') else 0)
+    return BOOT[name.partition('-')[0]] + options.seconds + (MIGRATION_SECONDS if moves(name) else 0)
 
 
 class Timer:
@@ -62,18 +71,21 @@ class Timer:
         return None
 
     def _guest(self, bench: Bench, case: Case) -> Linux | Probe:
-        options = bench.options
+        options, move = bench.options, moves(case.name)
         kind, _, vcpu = case.name.partition('-')
         if kind == 'linux':
             extra = (f'nfv.break={options.breaktrace}',) if options.breaktrace else ()
             return bench.linux(case.stress, workset=WORKSET, interval=options.timer_interval, poll=vcpu != 'idle',
-                               extra=extra)
-        return bench.probe(fill=None if vcpu == 'migrate' else 0, timer=options.timer_interval, halt=vcpu == 'idle',
+                               tell=options.timer_interval if move else 0, extra=extra)
+        return bench.probe(fill=None if move else 0, timer=options.timer_interval, halt=vcpu == 'idle', tell=move,
                            break_us=options.breaktrace or 0)
 
     def run(self, bench: Bench, case: Case, side: Contender) -> Measurement:
         system = self._guest(bench, case)
-        return (moving if case.name.endswith('migrate') else standing)(bench, side, system, Asked(system))
+        if moves(case.name):
+            return moving(bench, side, system, Told(bench.options.timer_interval, side.stock),
+                          postcopy=case.name.endswith('postcopy'))
+        return standing(bench, side, system, Asked(system))
 
 
 TEST = Timer()

@@ -24,6 +24,7 @@ ALL = '--all' in sys.argv
 BENCH = Path(__file__).resolve().parent.parent / 'nfv-bench'
 RT_RUNTIME = Path('/proc/sys/kernel/sched_rt_runtime_us')
 HUGE_PAGES = Path('/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages')
+MOVED = ('migrate', 'postcopy')
 SMALL = ('--quick', '--seconds', '1')
 
 
@@ -74,8 +75,12 @@ class Runs(unittest.TestCase):
                 for side in row['sides'].values():
                     self.assertEqual((len(side['rounds']), side['errors']), (1, []))
                     for one in side['rounds']:
-                        names = {'before', 'during', 'after'} if row['case'].endswith('migrate') else {'latency'}
-                        if row['test'] in ('timer', 'interrupt'):
+                        names = {'before', 'during', 'after'} if row['case'].endswith(MOVED) else {'latency'}
+                        if row['test'] == 'timer' and row['case'].endswith(MOVED):
+                            names |= {'setup', 'bulk', 'switchover'}
+                            self.assertEqual('post-copy' in one['latency'], row['case'].endswith('postcopy'))
+                            self.assertLessEqual(names, set(one['latency']))
+                        elif row['test'] in ('timer', 'interrupt'):
                             self.assertEqual(set(one['latency']), names)
                         for counted in one['latency'].values():
                             self.assertGreater(counted['samples'], 0)
@@ -103,6 +108,13 @@ class Latency(Runs):
                             'fork', '--json', self.json, '--fail-if', 'timer/probe-poll.min > 0ns')
         self.check_complete(self.found(), ['fork'])
         self.assertRegex(output, r'FAIL: timer/probe-poll.min > 0ns: timer/probe-poll\+(cpu|idle):latency is ')
+
+    def test_phases_of_a_migration(self):
+        output = self.bench(0, 'timer', *SMALL, '--timer-cases', 'probe-postcopy', '--sides', 'fork',
+                            '--json', self.json, '--fail-if', 'timer:switchover.max > 100s')
+        self.check_complete(self.found(), ['fork'])
+        self.assertRegex(output, r'(?m)^ *post-copy +fork +\d+ ')
+        self.assertIn('ok: timer:switchover.max > 100s', output)
 
     def test_load_in_the_guest(self):
         if not Path(GUEST, 'stress.gz').exists():
@@ -189,6 +201,12 @@ class Everything(Runs):
         self.assertIsNotNone(found['migrations'])
         self.look(dark=False)
         self.look(dark=True)
+
+    def test_phases_of_linux(self):
+        output = self.bench(0, 'timer', *SMALL, '--timer-cases', 'linux-migrate,linux-postcopy', '--sides', 'fork',
+                            '--json', self.json)
+        self.check_complete(self.found(), ['fork'])
+        self.assertRegex(output, r'(?m)^ *post-copy +fork +\d+ ')
 
     def look(self, dark):
         browser = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)

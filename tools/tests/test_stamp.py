@@ -37,7 +37,7 @@ class Stamps(unittest.TestCase):
     def test_begin(self):
         log = '12@1700000000.000000:migrate_set_state new state setup\n' + SOURCE
         self.assertEqual(stamp.begun(log), 1700000000000000)
-        with self.assertRaisesRegex(ValueError, 'no beginning'):
+        with self.assertRaisesRegex(ValueError, 'no migration that is setup'):
             stamp.begun(SOURCE)
 
     def test_missing(self):
