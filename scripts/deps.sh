@@ -23,7 +23,7 @@ libvirt) # the tests of libvirt/: no package that starts a service
 packet) # nfv-bench packet: the switch with its drivers, namespaces and interfaces
     want="dpdk-dev iproute2 util-linux coreutils" ;;
 deb)    # the Debian packages, their lint, and a new system to install them in
-    want="build-essential debhelper dh-python lintian debootstrap python3-sphinx furo rpmlint" ;;
+    want="build-essential debhelper dh-python lintian debootstrap python3-sphinx furo rpmlint rpm" ;;
 *)      die "usage: deps.sh $(sed -n 's/^\([a-z]*\)) .*/\1/p' "$0" | paste -s -d '|')" ;;
 esac
 
