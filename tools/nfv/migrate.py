@@ -16,7 +16,7 @@ import platform
 import shlex
 from typing import Any, Callable
 
-from . import backing, host, link, profile, side
+from . import backing, host, link, places, profile, side
 from .campaign import Campaign
 from .guest import Linux, Probe
 from .migration import Point
@@ -24,7 +24,6 @@ from .profile import Case, Choice
 from .progress import Failure, Progress, Stopped
 from .trial import Bench, accelerator_works
 
-TOP = Path(__file__).resolve().parents[2]
 LIMITS = (5, 20, 100, 300)
 CHANNELS = 2
 
@@ -98,8 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wire.add_argument('--rate', type=int, default=100, metavar='MB/S', help='of the link [%(default)s]')
     wire.add_argument('--delay', type=float, default=0, metavar='MS', help='one way; relay only [%(default)s]')
     sides = parser.add_argument_group('the two builds')
-    sides.add_argument('--fork', default=str(TOP / 'build/qemu-system-x86_64'), metavar='QEMU', help='[%(default)s]')
-    sides.add_argument('--stock', default=str(TOP / 'build-stock/qemu-system-x86_64'), metavar='QEMU',
+    sides.add_argument('--fork', default=str(places.qemu()), metavar='QEMU', help='[%(default)s]')
+    sides.add_argument('--stock', default=str(places.TOP / 'build-stock/qemu-system-x86_64'), metavar='QEMU',
                        help='[%(default)s]')
     sides.add_argument('--self', dest='only', choices=('stock', 'fork'),
                        help='compare it with itself: how far apart equal builds are')
@@ -116,9 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sides.add_argument('--cpu', help='CPU model [kvm: host, tcg: max]')
     sides.add_argument('--pin', action='store_true', help='source on the first host CPU, destination on the second')
     files = parser.add_argument_group('files')
-    files.add_argument('--probe', default=str(TOP / 'build/nfv/guest/probe/probe'), help='[%(default)s]')
-    files.add_argument('--kernel', default=str(TOP / 'build/guest/vmlinuz'), help='[%(default)s]')
-    files.add_argument('--initrd', default=str(TOP / 'build/guest/initrd.gz'), help='[%(default)s]')
+    files.add_argument('--probe', default=str(places.probe()), help='[%(default)s]')
+    files.add_argument('--kernel', default=str(places.TOP / 'build/guest/vmlinuz'), help='[%(default)s]')
+    files.add_argument('--initrd', default=str(places.TOP / 'build/guest/initrd.gz'), help='[%(default)s]')
     files.add_argument('--json', metavar='FILE', help='write all samples there, too')
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import tempfile
 from typing import Any, Iterator, Sequence
 
-from . import backing, packetspace, packetswitch
+from . import backing, packetspace, packetswitch, places
 from .bench import Bench
 from .breaktrace import Trace
 from .contender import Contender
@@ -26,7 +26,6 @@ from .progress import Failure
 from .stress import Stress
 from .vm import Vm
 
-TOP = Path(__file__).resolve().parents[2]
 SIZES, RATES = (64, 512, 1518), (1000, 10000)
 QUICK_SIZES, QUICK_RATES = (64, 1518), (1000,)
 MAX_RATE = 10_000_000
@@ -54,9 +53,9 @@ class Packet:
                            f'--quick {",".join(map(str, QUICK_SIZES))}]')
         group.add_argument('--packet-rates', type=numbers, metavar='LIST', help='frames a second '
                            f'[{",".join(map(str, RATES))}; --quick {",".join(map(str, QUICK_RATES))}]')
-        group.add_argument('--packet-generator', default=str(TOP / 'build/nfv/tools/packet/nfv-packet'), metavar='FILE',
-                           help='[%(default)s]')
-        group.add_argument('--packet-guest', default=str(TOP / 'build/guest/forward.gz'), metavar='FILE',
+        group.add_argument('--packet-generator', default=str(places.TOP / 'build/nfv/tools/packet/nfv-packet'),
+                           metavar='FILE', help='[%(default)s]')
+        group.add_argument('--packet-guest', default=str(places.TOP / 'build/guest/forward.gz'), metavar='FILE',
                            help='initrd of the guest that forwards [%(default)s]')
 
     def cases(self, options: argparse.Namespace) -> Sequence[Case]:

@@ -13,14 +13,13 @@ import tempfile
 import time
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from . import bench, breaktrace, condition, contender, document, figures, host, machine, plan, stress
+from . import bench, breaktrace, condition, contender, document, figures, host, machine, places, plan, stress
 from .bench import Bench
 from .breaktrace import Broken
 from .contender import Contender
 from .measurement import Case, Measurement, Test
 from .progress import Failure, Progress, Stopped
 
-TOP = Path(__file__).resolve().parents[2]
 ROUNDS, QUICK_ROUNDS = 3, 1
 SECONDS, QUICK_SECONDS = 20, 2
 # Of a run that something else on the host has spoilt.
@@ -51,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument('--breaktrace', type=int, metavar='US', help='stop at the first latency above that many '
                       'microseconds and keep a trace of the host\'s kernel from before it, and query-nfv')
     builds = parser.add_argument_group('QEMU and the guests')
-    builds.add_argument('--fork', default=str(TOP / 'build/qemu-system-x86_64'), metavar='QEMU', help='[%(default)s]')
-    builds.add_argument('--stock', default=str(TOP / 'build-stock/qemu-system-x86_64'), metavar='QEMU',
+    builds.add_argument('--fork', default=str(places.qemu()), metavar='QEMU', help='[%(default)s]')
+    builds.add_argument('--stock', default=str(places.TOP / 'build-stock/qemu-system-x86_64'), metavar='QEMU',
                         help='[%(default)s]')
     builds.add_argument('--fork-machine', default='', metavar='OPTIONS',
                         help='further options of -M nfv: --fork-machine=emulator-priority=1')
@@ -60,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='further arguments of the fork, in one word')
     builds.add_argument('--accel', choices=('auto', 'kvm', 'tcg'), default='auto', help='auto: KVM if the guest runs')
     builds.add_argument('--cpu', help='CPU model [kvm: host, tcg: max]')
-    builds.add_argument('--probe', default=str(TOP / 'build/nfv/guest/probe/probe'), help='[%(default)s]')
-    builds.add_argument('--kernel', default=str(TOP / 'build/guest/vmlinuz'), help='[%(default)s]')
-    builds.add_argument('--initrd', default=str(TOP / 'build/guest/initrd.gz'), help='[%(default)s]')
-    builds.add_argument('--stress-initrd', default=str(TOP / 'build/guest/stress.gz'), metavar='INITRD',
+    builds.add_argument('--probe', default=str(places.probe()), help='[%(default)s]')
+    builds.add_argument('--kernel', default=str(places.TOP / 'build/guest/vmlinuz'), help='[%(default)s]')
+    builds.add_argument('--initrd', default=str(places.TOP / 'build/guest/initrd.gz'), help='[%(default)s]')
+    builds.add_argument('--stress-initrd', default=str(places.TOP / 'build/guest/stress.gz'), metavar='INITRD',
                         help='of guest/stress.sh, for load in the guest [%(default)s]')
     files = parser.add_argument_group('what is written and judged')
     files.add_argument('--json', metavar='FILE', help='every histogram, and the machine\'s description')

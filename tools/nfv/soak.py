@@ -16,7 +16,7 @@ import tempfile
 import time
 from typing import Any
 
-from . import answer, holdings
+from . import answer, holdings, places
 from .guest import Probe
 from .hop import WAYS, Hop, Way
 from .progress import Failure, Progress
@@ -24,7 +24,6 @@ from .stats import summary
 from .table import grid
 from .vm import Vm
 
-TOP = Path(__file__).resolve().parents[2]
 TIMEOUT = 120
 # KiB a second that the guest writes, over a quarter of its memory.
 RATE = 20000
@@ -56,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--machine', default='nfv,hugepages=off',
                         help='with pages of one size on both ends, which post-copy needs [%(default)s]')
     parser.add_argument('--accel', default='tcg', choices=('tcg', 'kvm'), help='[%(default)s]')
-    parser.add_argument('--qemu', default=str(TOP / 'build/qemu-system-x86_64'), metavar='QEMU', help='[%(default)s]')
-    parser.add_argument('--probe', default=str(TOP / 'build/nfv/guest/probe/probe'), metavar='FILE', help='[%(default)s]')
+    parser.add_argument('--qemu', default=str(places.qemu()), metavar='QEMU', help='[%(default)s]')
+    parser.add_argument('--probe', default=str(places.probe()), metavar='FILE', help='[%(default)s]')
     parser.add_argument('--json', metavar='FILE', help='write each migration there, also after Ctrl-C')
 
 
