@@ -15,8 +15,8 @@ applets="arp awk cat grep insmod ip ls mkfifo mount nproc poweroff readlink reni
 # testpmd and the libraries that it is linked with; of the drivers, those of the ports that a guest here can have.
 rte="bitratestats bpf bus-auxiliary bus-dpaa bus-pci bus-vdev cmdline common-dpaax common-iavf common-mlx5-
      crypto-scheduler cryptodev dmadev eal ethdev eventdev gro gso hash ip-frag kvargs latencystats log mbuf
-     mempool mempool-dpaa meter metrics net net-bnxt net-bond net-dpaa net-i40e net-iavf net-ice net-ixgbe net-
-     mlx5- pcapng pci pdump rcu reorder ring sched security telemetry timer mempool-ring net-virtio net-e1000-"
+     mempool mempool-dpaa meter metrics net net-bnxt net-bond net-dpaa net-i40e net-iavf net-ice net-ixgbe
+     net-mlx5- pcapng pci pdump rcu reorder ring sched security telemetry timer mempool-ring net-virtio net-e1000-"
 drivers="mempool_ring net_virtio net_e1000"
 abi=25
 others="coreutils dpdk-dev ibverbs-providers libbsd0 libc6 libcap2 libdbus-1-3 libelf1t64 libfdt1 libibverbs1

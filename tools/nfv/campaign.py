@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import time
 from typing import Any
 
-from . import backing, plan, table
+from . import backing, host, plan, table
 from .migration import Point
 from .profile import Case
 from .progress import Failure, Progress
@@ -44,6 +44,10 @@ class Campaign:
         # What did not end once will not do so again, and takes the longest of all.
         if run.case in self.skipped or row.endless:
             return
+        if run.point.postcopy or 'postcopy-ram' in run.side.capabilities:
+            if why := host.postcopy_problem():
+                self.skipped[run.case] = why
+                return
         with ExitStack() as stack:
             try:
                 if run.case.backing == 'hugetlb':

@@ -15,6 +15,7 @@ FAIR_SERVERS = Path('/sys/kernel/debug/sched/fair_server')
 RT_RUNTIME = Path('/proc/sys/kernel/sched_rt_runtime_us')
 # Of root's alone, as the setting is.
 RT_USERS = Path('/run/kvm4nfv-rt-runtime')
+USERFAULTFD = Path('/proc/sys/vm/unprivileged_userfaultfd')
 ISOLATED = Path('/sys/devices/system/cpu/isolated')
 
 
@@ -69,6 +70,17 @@ def fair_servers(cpus: Iterable[int]) -> dict[str, str]:
         except OSError:
             pass
     return {path: value for path, value in found.items() if value != '0'}
+
+
+def postcopy_problem() -> str | None:
+    """Why this user's QEMU cannot have post-copy."""
+    try:
+        allowed = USERFAULTFD.read_text(encoding='ascii').strip() != '0'
+    except OSError:
+        allowed = True
+    if allowed or os.geteuid() == 0 or os.access('/dev/userfaultfd', os.R_OK | os.W_OK):
+        return None
+    return 'post-copy needs userfaultfd: run as root, or sysctl -w vm.unprivileged_userfaultfd=1'
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from .guest import Linux, Probe
 from .measurement import Case, Measurement
 from .meter import Pulse, moving, standing
 from .progress import Failure
-from .timer import NO_STRESS, VCPUS, WORKSET, seconds_of
+from .timer import NO_BREAK, NO_STRESS, VCPUS, WORKSET, moves, seconds_of
 
 LINUX = 'real-time Linux, a SCHED_FIFO thread by UIO and INTx'
 CASES = {
@@ -50,6 +50,8 @@ class Interrupt:
                 for name in options.interrupt_cases or (QUICK if options.quick else CASES)]
 
     def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
+        if bench.options.breaktrace and moves(case.name):
+            return NO_BREAK
         if case.stress.guest and not case.name.startswith('linux'):
             return NO_STRESS
         try:
@@ -69,7 +71,7 @@ class Interrupt:
         return bench.probe(fill=None if vcpu == 'migrate' else 0, pulse=True, halt=vcpu == 'idle')
 
     def run(self, bench: Bench, case: Case, side: Contender) -> Measurement:
-        move, system = case.name.endswith('migrate'), self._guest(bench, case)
+        move, system = moves(case.name), self._guest(bench, case)
         meter = Pulse(bench.options.breaktrace, command='pulse' if isinstance(system, Linux) else '')
         arguments = ('-device', f'nfv-pulse,id=pulse,period={bench.options.interrupt_period}')
         found = (moving if move else standing)(bench, side, system, meter, arguments)

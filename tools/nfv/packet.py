@@ -24,6 +24,7 @@ from .packetspace import Space
 from .packetvf import usable
 from .progress import Failure
 from .stress import Stress
+from .timer import NO_BREAK
 from .vm import Vm
 
 SIZES, RATES = (64, 512, 1518), (1000, 10000)
@@ -82,6 +83,8 @@ class Packet:
 
     def skip(self, bench: Bench, case: Case, side: Contender) -> str | None:
         scenario = scenario_of(case)
+        if bench.options.breaktrace and scenario.moves:
+            return NO_BREAK
         if not os.access(bench.options.packet_generator, os.X_OK):
             return f'there is no generator at {bench.options.packet_generator}: make it with `make tree`'
         if why := packetspace.problem(scenario.tap) or (packetswitch.problem() if scenario.switch else None):

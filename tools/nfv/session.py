@@ -139,6 +139,9 @@ class Session:
             if shared.real_time and not contender.may_be_real_time():
                 shared.real_time = False
                 self.progress.say('vCPUs are pinned but not SCHED_FIFO: run as root, or raise RLIMIT_RTPRIO (ulimit -r)')
+            if not shared.may_lock and 'tuned' in self.options.sides:
+                self.progress.say('stock tuned by hand does not lock its guests\' memory: run as root, or raise RLIMIT_MEMLOCK '
+                                  '(ulimit -l unlimited)')
             todo = [run for run in self.todo if self._possible(shared, run)]
             self.progress.plan(sum(run.case.seconds for run in todo))
             for number, run in enumerate(todo):

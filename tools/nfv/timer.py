@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import Sequence
 
+from . import host
 from .bench import Bench
 from .contender import Contender
 from .guest import Linux, Probe
@@ -29,6 +30,7 @@ BOOT = {'linux': 8, 'probe': 1.5}
 MIGRATION_SECONDS = 6
 QUICK = ('probe-idle', 'probe-poll', 'linux-idle', 'probe-migrate')
 WORKSET = 1
+NO_BREAK = 'a guest that is migrated is not measured with --breaktrace'
 NO_STRESS = 'the probe guest runs nothing besides: load in the guest is for the Linux guest'
 
 
@@ -66,6 +68,10 @@ class Timer:
             self._guest(bench, case).check()
         except Failure as failure:
             return str(failure)
+        if case.name.endswith('postcopy') and (why := host.postcopy_problem()):
+            return why
+        if bench.options.breaktrace and moves(case.name):
+            return NO_BREAK
         if case.stress.guest and not case.name.startswith('linux'):
             return NO_STRESS
         return None

@@ -32,6 +32,22 @@ class Cpus(unittest.TestCase):
         self.assertEqual(choose_cpus([0, 1], [], 2), ([], []))
 
 
+class Postcopy(unittest.TestCase):
+    def test_problem(self):
+        path = Path(self.enterContext(tempfile.TemporaryDirectory())) / 'allowed'
+        for user, text, access, words in ((1000, '0\n', False, 'vm.unprivileged_userfaultfd=1'), (1000, '1\n', False, None),
+                                          (1000, '0\n', True, None), (0, '0\n', False, None), (1000, None, False, None)):
+            if text:
+                path.write_text(text)
+            else:
+                path.unlink()
+            with self.subTest(user=user, text=text, access=access), mock.patch.object(host, 'USERFAULTFD', path), \
+                    mock.patch('os.geteuid', return_value=user), mock.patch('os.access', return_value=access):
+                found = host.postcopy_problem()
+                self.assertEqual(found is None, words is None)
+                self.assertIn(words or '', found or '')
+
+
 class Throttling(unittest.TestCase):
     def setUp(self):
         directory = Path(self.enterContext(tempfile.TemporaryDirectory()))
