@@ -19,7 +19,7 @@ def context(found: dict[str, Any]) -> dict[str, Any]:
         'verdict': goals.verdict(found), 'complete': found['complete'], 'machine': found['machine'],
         'goals': [{'title': one.goal.title, 'where': f'{one.row["title"]}', 'against': one.goal.against,
                    'ratio': figures.times(one.ratio), 'limit': f'{one.goal.limit:.2f}', 'met': one.met,
-                   'overlap': one.overlap} for one in goals.reached(found)],
+                   'overlap': one.overlap, 'lost_more': one.lost_more} for one in goals.reached(found)],
         'sides': found['sides'], 'rows': [row_context(row) for row in found['results']],
         'skipped': skipped(found), 'checks': readiness.checks(found['machine']),
         'migrations': migrations(found['migrations'])}

@@ -16,13 +16,13 @@ import tempfile
 import time
 import unittest
 
-from nfv import breaktrace
+from nfv import backing, breaktrace, host
 
-TIMEOUT = 280
 QEMU, STOCK, PROBE, GUEST = (os.path.abspath(path) for path in sys.argv[1:5])
 ALL = '--all' in sys.argv
+TIMEOUT = 800 if ALL else 280
 BENCH = Path(__file__).resolve().parent.parent / 'nfv-bench'
-RT_RUNTIME = Path('/proc/sys/kernel/sched_rt_runtime_us')
+RT_RUNTIME = host.RT_RUNTIME
 HUGE_PAGES = Path('/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages')
 MOVED = ('migrate', 'postcopy')
 SMALL = ('--quick', '--seconds', '1')
@@ -139,7 +139,11 @@ class Latency(Runs):
         self.assertFalse(self.found()['complete'])
         self.assertEqual(len(self.found()['results'][0]['sides']['fork']['rounds']), 1)
         self.assertIn('nfv_bench_complete 0', self.prom.read_text())
-        self.assertEqual((read(RT_RUNTIME), read(HUGE_PAGES)), (throttling, pages))
+        # What other runs of somebody else's still use is theirs to restore.
+        if not host.RT_USERS.exists():
+            self.assertEqual(read(RT_RUNTIME), throttling)
+        if not backing.USERS.exists():
+            self.assertEqual(read(HUGE_PAGES), pages)
 
     def test_two_at_once(self):
         files = [self.directory / f'{name}.json' for name in 'ab']

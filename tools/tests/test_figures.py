@@ -11,6 +11,7 @@ import unittest
 import results
 from nfv import compare, condition, document, figures, goals, histogram, prometheus, readiness
 from nfv.histogram import Histogram
+from nfv.measurement import Measurement
 from nfv.progress import Failure
 
 
@@ -125,10 +126,25 @@ class Files(unittest.TestCase):
 
 class Verdicts(unittest.TestCase):
     def test_goals(self):
-        judged = {(one.goal.against, one.phase): one.met for one in goals.reached(results.found())}
+        judged = {(one.goal.against, one.goal.phase): one.met for one in goals.reached(results.found())}
         self.assertEqual(judged, {('stock', 'latency'): True, ('tuned', 'latency'): True, ('tuned', 'during'): False})
         self.assertEqual(goals.verdict(results.found()), '2 of 3 goals are met on this host under CPU load.')
         self.assertIn('did not come to its end', goals.verdict(results.found(complete=False)))
+
+    def test_packets(self):
+        """Of 64 bytes alone, and with no more loss; while the guest moves, against stock tuned by hand."""
+        def judged(lost):
+            found = results.document.Document(results.SIDES)
+            for side, us, share in zip(results.SIDES, (10, 100, 10), (lost, 1.0, 1.0)):
+                load = results.Stress('cpu')
+                found.add(results.Case('packet', 'vhost-user-1000', 'vhost-user', 1.0, stress=load), side,
+                          Measurement({size: results.counted(us, us) for size in ('64B', '512B')}, {'lost-64B': share}))
+                found.add(results.Case('packet', 'tap-migrate-1000', 'TAP', 1.0, stress=load), side,
+                          Measurement({phase: results.counted(us, us) for phase in ('before', 'during', 'after')}))
+            return {(one.goal.against, one.goal.phase): one.met for one in goals.reached(found.as_json())}
+
+        self.assertEqual(judged(1.0), {('stock', '64B'): True, ('tuned', 'during'): False})
+        self.assertEqual(judged(1.5), {('stock', '64B'): False, ('tuned', 'during'): False})
 
     def test_without_load(self):
         idle = json.loads(json.dumps(results.found()))
