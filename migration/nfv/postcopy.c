@@ -18,6 +18,7 @@
 #include "qemu/units.h"
 #include "exec/ramblock.h"
 #include "exec/target_page.h"
+#include "io/channel.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/nfv.h"
@@ -69,6 +70,7 @@ static struct {
     bool told;         /* that it was asked for in vain */
     GArray *discarded; /* of Discarded, or NULL */
     unsigned long *copy; /* of the block that is discarded now */
+    QIOChannel *shortened; /* whose queue was cut; or NULL */
 } source;
 
 /* Source: what is possible */
@@ -273,10 +275,7 @@ static Stage flush_channels(MigrationState *s)
     return qatomic_read(&source.flush) ? STAGE_FLUSH : STAGE_DISCARD;
 }
 
-/*
- * The way back is gone, without which nobody could answer the guest there; it
- * runs here still.
- */
+/* The way back is gone, without which nobody could answer the guest there. */
 static void fail(MigrationState *s)
 {
     qemu_file_set_error(s->to_dst_file, -EIO);
@@ -347,18 +346,34 @@ NfvPolicyStep nfv_postcopy_switch(MigrationState *s, bool may_switch)
     return NFV_POLICY_RESUME;
 }
 
+static void forget_shortened(void)
+{
+    g_clear_pointer(&source.shortened, object_unref);
+}
+
 /*
  * A page that the guest waits for may be on the way already, behind all that is
- * in the buffers of the socket: TCP lets these grow to many milliseconds.
+ * in the buffers of the socket: TCP lets these grow to many milliseconds.  A
+ * recovery comes with another socket.  The preempt channel has nothing that the
+ * guest does not wait for.
  */
 static void shorten_queue(MigrationState *s)
 {
+    QIOChannel *ioc = qemu_file_get_ioc(s->to_dst_file);
     uint64_t bytes = nfv_policy_bandwidth() * (QUEUE_US / 1e6);
 
-    if (bytes) {
-        nfv_net_shorten_queue(qemu_file_get_ioc(s->to_dst_file),
-                              MAX(bytes, QUEUE_LEAST));
+    if (bytes && ioc != source.shortened) {
+        nfv_net_shorten_queue(ioc, MAX(bytes, QUEUE_LEAST));
+        forget_shortened();
+        source.shortened = QIO_CHANNEL(object_ref(OBJECT(ioc)));
     }
+}
+
+/* Nobody hears what the guest asks for; QEMU would see that at the end. */
+static bool is_deaf(const MigrationState *s)
+{
+    return s->rp_state.from_dst_file &&
+           qemu_file_get_error(s->rp_state.from_dst_file);
 }
 
 /* The destination may close the preempt channel when this was answered. */
@@ -383,8 +398,12 @@ NfvPolicyStep nfv_postcopy_step(MigrationState *s)
     }
     if (source.stage != STAGE_ACTIVE) {
         source.stage = STAGE_ACTIVE;
-        shorten_queue(s);
         nfv_heat_push();
+    }
+    shorten_queue(s);
+    if (is_deaf(s)) {
+        fail(s); /* it pauses, and can be recovered */
+        return NFV_POLICY_RESUME;
     }
     /*
      * Not before there is nothing left, as stock: the rest would go in one
@@ -417,6 +436,7 @@ static int source_start(NotifierWithReturn *notifier, MigrationEvent *e,
         source.stage = STAGE_NONE;
         source.told = false;
         forget_discarded();
+        forget_shortened();
         nfv_urgent_reset();
         check_at_start();
     }
@@ -430,6 +450,7 @@ static int source_end(NotifierWithReturn *notifier, void *data, Error **errp)
 
     if (notify->reason == PRECOPY_NOTIFY_CLEANUP) {
         forget_discarded();
+        forget_shortened();
     }
     return 0;
 }

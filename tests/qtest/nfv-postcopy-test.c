@@ -11,21 +11,25 @@
 #include "migration/migration-util.h"
 #include "nfv/hugepages.h"
 #include "nfv/pair.h"
+#include "nfv/tcp.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "qobject/qnum.h"
 
 #define MIB (1024 * 1024)
 #define SLOW (16 * MIB) /* bytes a second */
+#define TRICKLE (64 * 1024)
 #define HUGE_KIB 2048
 #define HUGE_PAGES 128 /* of both ends */
 
+#define SHORTENED "nfv_net_shorten_queue"
 #define ALL_ON                                                             \
     "-global migration.popmap=on -global migration.policy=on "             \
     "-global migration.heat=on -global migration.net=on "                  \
     "-global migration.postcopy=on -global migration.early-discard=on "    \
     "-global migration.hot-push=on -global migration.prefetch=on "         \
-    "-trace nfv_postcopy_switch -trace nfv_postcopy_discard "
+    "-trace nfv_postcopy_switch -trace nfv_postcopy_discard "              \
+    "-trace " SHORTENED " "
 #define OF_HUGE_PAGES                                                      \
     "-machine memory-backend=m "                                           \
     "-object memory-backend-memfd,id=m,size=128M,hugetlb=on,hugetlbsize=2M"
@@ -76,20 +80,25 @@ static void ask_for_postcopy(NfvPair *p)
 }
 
 /* Some of the memory has gone. */
-static void begin_precopy(NfvPair *p)
+static void begin_precopy(NfvPair *p, const char *listen)
 {
-    nfv_pair_begin_slowly(p, NFV_PAIR_UNIX);
+    nfv_pair_begin_slowly(p, listen);
     while (read_ram_property_int(p->from, "transferred") < 4 * MIB) {
         g_usleep(10 * 1000);
     }
 }
 
-static void begin_postcopy(NfvPair *p)
+static void switch_to_postcopy(NfvPair *p)
 {
-    begin_precopy(p);
     ask_for_postcopy(p);
     wait_for_migration_status(p->from, "postcopy-active", ended);
     wait_for_migration_status(p->to, "postcopy-active", ended);
+}
+
+static void begin_postcopy(NfvPair *p)
+{
+    begin_precopy(p, NFV_PAIR_UNIX);
+    switch_to_postcopy(p);
 }
 
 /* Stalls are counted by vCPU and by length; all counts agree. */
@@ -190,6 +199,35 @@ static void test_migrate(const void *opaque)
     nfv_huge_release();
 }
 
+/* Auto-converge synchronises the dirty bitmap within a round. */
+static void test_throttled(const void *opaque)
+{
+    const Variant *v = opaque;
+    int64_t percentage;
+    NfvPair p = {};
+
+    if (!can_run(v)) {
+        return;
+    }
+    start_both(&p, v, ALL_ON);
+    migrate_set_capability(p.from, "auto-converge", true);
+    migrate_set_parameter_int(p.from, "throttle-trigger-threshold", 1);
+    begin_precopy(&p, NFV_PAIR_UNIX);
+    migrate_set_parameter_int(p.from, "max-bandwidth", 4 * SLOW);
+    do {
+        QDict *info = migrate_query(p.from);
+
+        percentage = qdict_get_try_int(info, "cpu-throttle-percentage", 0);
+        qobject_unref(info);
+        g_usleep(10 * 1000);
+    } while (!percentage);
+    switch_to_postcopy(&p);
+    nfv_pair_finish(&p);
+    check_result(p.from, true, "none");
+    nfv_pair_stop(&p);
+    nfv_huge_release();
+}
+
 /* Without the switch it is as in stock, which refuses it. */
 static void test_multifd_refused(void)
 {
@@ -278,6 +316,14 @@ static void recover(NfvPair *p)
     migrate_qmp(p->from, p->to, uri, NULL, "{ 'resume': true }");
 }
 
+/* So many sockets have had the background of post-copy. */
+static void wait_for_sockets(NfvPair *p, unsigned n)
+{
+    while (said(p, "from", SHORTENED) < n) {
+        g_usleep(10 * 1000);
+    }
+}
+
 /* The guest neither runs at the source nor is lost. */
 static void test_cut(const void *opaque)
 {
@@ -289,15 +335,40 @@ static void test_cut(const void *opaque)
     }
     start_both(&p, v, ALL_ON);
     begin_postcopy(&p);
+    wait_for_sockets(&p, 1);
     for (int i = 0; i < 2; i++) {
         cut(i ? p.to : p.from);
         wait_until_paused(&p);
         recover(&p);
         wait_for_migration_status(p.from, "postcopy-active", ended);
         wait_for_migration_status(p.to, "postcopy-active", ended);
+        wait_for_sockets(&p, i + 2);
     }
     nfv_pair_finish(&p);
     check_result(p.from, true, "none");
+    g_assert_cmpuint(said(&p, "from", SHORTENED), ==, 3);
+    nfv_pair_wait_for_events(&p, 1);
+    nfv_pair_stop(&p);
+    nfv_huge_release();
+}
+
+/* Nobody could answer the guest, though the pages still come. */
+static void test_return_path(const void *opaque)
+{
+    const Variant *v = opaque;
+    NfvPair p = {};
+
+    if (!can_run(v) || !nfv_tcp_can_close()) {
+        return;
+    }
+    start_both(&p, v, ALL_ON);
+    begin_precopy(&p, NFV_PAIR_TCP);
+    switch_to_postcopy(&p);
+    nfv_tcp_end_sending(qtest_pid(p.to));
+    wait_until_paused(&p);
+    recover(&p);
+    nfv_pair_finish(&p);
+    nfv_pair_wait_for_events(&p, 1);
     nfv_pair_stop(&p);
 }
 
@@ -335,9 +406,12 @@ static void test_cut_recovery(const void *opaque)
  * The destination stands still: the source has told it what to discard, and
  * waits for the proof that it has read that.
  */
-static void reach_discards(NfvPair *p)
+static void reach_discards(NfvPair *p, const char *listen)
 {
-    begin_precopy(p);
+    begin_precopy(p, listen);
+    /* What comes before the discards must fit into the socket. */
+    migrate_set_parameter_int(p->from, "max-bandwidth", TRICKLE);
+    g_usleep(300 * 1000);
     kill(qtest_pid(p->to), SIGSTOP);
     qtest_qmp_assert_success(p->from,
                              "{ 'execute': 'migrate-start-postcopy' }");
@@ -361,41 +435,69 @@ static void again(NfvPair *p, const Variant *v)
     nfv_pair_finish(p);
 }
 
-typedef enum Loss { CUT, KILLED, CANCELLED } Loss;
+typedef enum Loss { CUT, RETURN_PATH_CUT, KILLED, CANCELLED } Loss;
+
+typedef struct LossCase {
+    const char *name;
+    Loss loss;
+    const char *listen;
+} LossCase;
+
+static const LossCase losses[] = {
+    { "cut", CUT, NFV_PAIR_UNIX },
+    { "cut-tcp", CUT, NFV_PAIR_TCP },
+    { "return-path", RETURN_PATH_CUT, NFV_PAIR_TCP },
+    { "killed", KILLED, NFV_PAIR_UNIX },
+    { "cancelled", CANCELLED, NFV_PAIR_UNIX },
+};
+
+static void kill_destination(NfvPair *p)
+{
+    kill(qtest_pid(p->to), SIGKILL);
+    while (qtest_probe_child(p->to)) {
+        g_usleep(10 * 1000);
+    }
+    p->to = NULL; /* libqtest would take the signal for a failure */
+}
+
+/* The destination ends by itself. */
+static void lose_link(NfvPair *p, Loss loss)
+{
+    if (loss == CUT) {
+        cut(p->from);
+    } else if (loss == RETURN_PATH_CUT) {
+        nfv_tcp_end_sending(qtest_pid(p->to));
+    } else {
+        nfv_pair_cancel(p);
+    }
+    qtest_set_expected_status(p->to, EXIT_FAILURE);
+    kill(qtest_pid(p->to), SIGCONT);
+    qtest_wait_qemu(p->to);
+}
 
 static void test_lose_before(const void *opaque)
 {
     const Variant v = {};
-    Loss loss = GPOINTER_TO_INT(opaque);
+    const LossCase *c = opaque;
     NfvPair p = {};
 
-    if (!can_run(&v)) {
+    if (!can_run(&v) ||
+        (c->loss == RETURN_PATH_CUT && !nfv_tcp_can_close())) {
         return;
     }
     start_both(&p, &v, ALL_ON);
-    reach_discards(&p);
-    if (loss == KILLED) {
-        kill(qtest_pid(p.to), SIGKILL);
-        while (qtest_probe_child(p.to)) {
-            g_usleep(10 * 1000);
-        }
-        p.to = NULL; /* libqtest would take the signal for a failure */
+    reach_discards(&p, c->listen);
+    if (c->loss == KILLED) {
+        kill_destination(&p);
     } else {
-        if (loss == CUT) {
-            cut(p.from);
-        } else {
-            nfv_pair_cancel(&p);
-        }
-        qtest_set_expected_status(p.to, EXIT_FAILURE);
-        kill(qtest_pid(p.to), SIGCONT);
-        qtest_wait_qemu(p.to);
+        lose_link(&p, c->loss);
     }
-    if (loss != CANCELLED) {
-        const char *never[] = { "completed", NULL };
-
-        wait_for_migration_status(p.from, "failed", never);
+    if (c->loss != CANCELLED) {
+        wait_for_migration_status(p.from, "failed", completed);
     }
+    nfv_pair_wait_for_events(&p, 1);
     again(&p, &v);
+    nfv_pair_wait_for_events(&p, 2);
     nfv_pair_stop(&p);
 }
 
@@ -530,6 +632,52 @@ static void test_page_sizes(void)
     nfv_huge_release();
 }
 
+/* Of these properties one makes another void: allowed, and it works. */
+static const struct {
+    const char *name, *options;
+    bool postcopy;
+    const char *verdict; /* NULL: nothing is judged */
+} contradictions[] = {
+    { "no-policy",
+      "-global migration.policy=off -global migration.deadline=1 "
+      "-global migration.on-deadline=cancel" },
+    { "no-switch",
+      "-global migration.postcopy=off -global migration.deadline=1 "
+      "-global migration.on-deadline=postcopy", true, "missed" },
+    { "deadline-below-downtime",
+      "-global migration.deadline=1 -global migration.max-downtime=60000",
+      false, "missed" },
+    { "only-dependants",
+      "-global migration.policy=off -global migration.heat=off "
+      "-global migration.postcopy=off" },
+};
+
+static void test_contradiction(const void *opaque)
+{
+    int i = GPOINTER_TO_INT(opaque);
+    g_autofree char *options =
+        g_strconcat(ALL_ON, contradictions[i].options, NULL);
+    const Variant v = { .preempt = true };
+    NfvPair p = {};
+
+    if (!can_run(&v)) {
+        return;
+    }
+    start_both(&p, &v, options);
+    migrate_set_parameter_int(p.from, "downtime-limit", 1);
+    nfv_pair_begin(&p, NFV_PAIR_UNIX);
+    if (contradictions[i].postcopy) {
+        wait_for_migration_complete(p.from);
+    }
+    nfv_pair_finish(&p);
+    if (contradictions[i].verdict) {
+        check_result(p.from, contradictions[i].postcopy,
+                     contradictions[i].verdict);
+    }
+    nfv_pair_wait_for_events(&p, contradictions[i].verdict ? 1 : 0);
+    nfv_pair_stop(&p);
+}
+
 /* The contract while the migration runs */
 
 static void set_ms(NfvPair *p, const char *name, int64_t ms)
@@ -598,6 +746,7 @@ static void test_change_to_postcopy(void)
         return;
     }
     start_both(&p, &v, "");
+    migrate_set_parameter_int(p.from, "max-postcopy-bandwidth", SLOW);
     nfv_pair_begin_slowly(&p, NFV_PAIR_TCP);
     nfv_pair_wait_for_decisions(p.from, 2);
     set_on_deadline(&p, "postcopy");
@@ -718,7 +867,8 @@ int main(int argc, char **argv)
 {
     static const Variant plain, preempt = { .preempt = true },
                                 multifd = { true, true },
-                                huge = { .huge = true };
+                                huge = { .huge = true },
+                                all = { true, true, true };
 
     g_test_init(&argc, &argv, NULL);
     for (int i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -736,19 +886,31 @@ int main(int argc, char **argv)
     add_variant("cut", &plain, test_cut);
     add_variant("cut", &preempt, test_cut);
     add_variant("cut", &multifd, test_cut);
+    add_variant("cut", &huge, test_cut);
+    add_variant("cut", &all, test_cut);
+    add_variant("return-path", &plain, test_return_path);
+    add_variant("return-path", &preempt, test_return_path);
+    add_variant("throttled", &plain, test_throttled);
+    add_variant("throttled", &huge, test_throttled);
     add_variant("cut-recovery", &plain, test_cut_recovery);
     add_variant("cut-recovery", &preempt, test_cut_recovery);
-    qtest_add_data_func("nfv/postcopy/lose-before/cut", GINT_TO_POINTER(CUT),
-                        test_lose_before);
-    qtest_add_data_func("nfv/postcopy/lose-before/killed",
-                        GINT_TO_POINTER(KILLED), test_lose_before);
-    qtest_add_data_func("nfv/postcopy/lose-before/cancelled",
-                        GINT_TO_POINTER(CANCELLED), test_lose_before);
+    for (int i = 0; i < ARRAY_SIZE(losses); i++) {
+        g_autofree char *name = g_strdup_printf("nfv/postcopy/lose-before/%s",
+                                                losses[i].name);
+
+        qtest_add_data_func(name, &losses[i], test_lose_before);
+    }
     qtest_add_func("nfv/postcopy/channels", test_channels);
     qtest_add_func("nfv/postcopy/kill-after", test_kill_after);
     qtest_add_func("nfv/postcopy/one-end", test_one_end);
     qtest_add_func("nfv/postcopy/no-capability", test_no_capability);
     qtest_add_func("nfv/postcopy/page-sizes", test_page_sizes);
+    for (int i = 0; i < ARRAY_SIZE(contradictions); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "nfv/postcopy/contradiction/%s", contradictions[i].name);
+
+        qtest_add_data_func(name, GINT_TO_POINTER(i), test_contradiction);
+    }
     qtest_add_func("nfv/postcopy/change/cancel", test_change_to_cancel);
     qtest_add_func("nfv/postcopy/change/postcopy", test_change_to_postcopy);
     qtest_add_func("nfv/postcopy/no-convergence", test_no_convergence);

@@ -39,6 +39,15 @@ static char *path(const NfvPair *p, const char *name)
     return g_strdup_printf("%s/%s", p->directory, name);
 }
 
+static bool count_event(QTestState *qts, const char *name, QDict *event,
+                        void *opaque)
+{
+    NfvPair *p = opaque;
+
+    p->events += !strcmp(name, "NFV_MIGRATION_ENDED");
+    return false; /* others may wait for it */
+}
+
 /* What it says goes to a file of that name. */
 static QTestState *start(NfvPair *p, const char *name, const char *options,
                          const char *more)
@@ -52,10 +61,13 @@ static QTestState *start(NfvPair *p, const char *name, const char *options,
                   " -device virtio-blk-pci,drive=d0,secs=1,cyls=1,heads=1",
         options ?: "", more, p->directory, name);
     g_autoptr(QList) capabilities = qlist_new();
+    QTestState *qts;
 
     qlist_append_str(capabilities, "oob"); /* for migrate-recover */
-    return qtest_init_with_env_and_capabilities(options ? NULL : STOCK_ENV,
-                                                args, capabilities, true);
+    qts = qtest_init_with_env_and_capabilities(options ? NULL : STOCK_ENV,
+                                               args, capabilities, true);
+    qtest_qmp_set_event_callback(qts, count_event, p);
+    return qts;
 }
 
 void nfv_pair_start_to(NfvPair *p, const char *options)
@@ -203,6 +215,15 @@ void nfv_pair_cancel(NfvPair *p)
         g_assert_cmpstr(status, !=, "completed");
     } while (strcmp(status, "cancelled") && strcmp(status, "failed"));
     g_free(status);
+}
+
+void nfv_pair_wait_for_events(NfvPair *p, unsigned n)
+{
+    do {
+        qobject_unref(nfv_pair_query(p->from));
+        g_usleep(10 * 1000);
+    } while (p->events < n);
+    g_assert_cmpuint(p->events, ==, n);
 }
 
 QDict *nfv_pair_query(QTestState *qts)

@@ -20,6 +20,7 @@ typedef struct NfvPair {
     bool idle;           /* the guest has nothing to boot from */
     char *directory, *boot;
     QTestState *from, *to;
+    unsigned events; /* NFV_MIGRATION_ENDED of either, as far as was read */
 } NfvPair;
 
 #define NFV_PAIR_UNIX "unix:%s/socket"
@@ -73,6 +74,9 @@ void nfv_pair_finish(NfvPair *p);
  * shuts the return path down before it sets the state.
  */
 void nfv_pair_cancel(NfvPair *p);
+
+/* Wait for the @n-th NFV_MIGRATION_ENDED of the source, and for no more. */
+void nfv_pair_wait_for_events(NfvPair *p, unsigned n);
 
 /* Of query-nfv-migration. */
 QDict *nfv_pair_query(QTestState *qts);
