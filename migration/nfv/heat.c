@@ -32,6 +32,11 @@
 
 /* KVM holds its MMU lock while it clears the log of so much. */
 #define CLEAR_STEP (64 * MiB)
+/*
+ * In post-copy, who answers the guest waits for the mutex of the bitmap that is
+ * held meanwhile.  One page in so many may go before its turn.
+ */
+#define LOOK_MOST (16 * 1024)
 
 typedef struct HotBlock {
     RAMBlock *rb;
@@ -282,7 +287,8 @@ unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
         return b->holes ? nfv_order_next_of(b->holes, b->order.pages, rb->bmap,
                                             page, size) : size;
     }
-    return nfv_order_next(&b->order, from, to, rb->bmap, page, size);
+    return nfv_order_next(&b->order, from, to, rb->bmap, page, size,
+                          pushing ? LOOK_MOST : ULONG_MAX);
 }
 
 /* The last round takes all. */

@@ -147,14 +147,14 @@ unsigned nfv_order_ascend(const uint64_t counts[NFV_ORDER_LEVELS], int below)
 
 unsigned long nfv_order_next(const NfvOrder *order, unsigned low, unsigned high,
                              const unsigned long *dirty, unsigned long page,
-                             unsigned long size)
+                             unsigned long size, unsigned long most)
 {
     unsigned long end = MIN(size, order->pages);
 
     if (low == 0 && high == NFV_ORDER_COLD) {
         return page;
     }
-    while (page < end) {
+    for (; page < end && most; most--) {
         unsigned level = nfv_order_level(order, page);
 
         if (low <= level && level <= high) {

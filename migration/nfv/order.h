@@ -73,10 +73,11 @@ unsigned nfv_order_ascend(const uint64_t counts[NFV_ORDER_LEVELS], int below);
  * The first page that is in @dirty, at or after the dirty page @page and
  * before @size, and stands on a level from @low to @high; @size or more if there
  * is none.  Pages that the block did not have when it was made do not stay back.
+ * Passes @most pages by, and then returns any: somebody waits for the lock.
  */
 unsigned long nfv_order_next(const NfvOrder *order, unsigned low, unsigned high,
                              const unsigned long *dirty, unsigned long page,
-                             unsigned long size);
+                             unsigned long size, unsigned long most);
 
 /* The same, but those of the first @pages that are in @some go. */
 unsigned long nfv_order_next_of(const unsigned long *some, uint64_t pages,

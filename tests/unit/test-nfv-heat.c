@@ -57,7 +57,7 @@ static unsigned long next(const Fixture *f, unsigned level, unsigned long from,
     unsigned long page = find_next_bit(f->dirty, size, from);
 
     return nfv_order_next(&f->order, level, NFV_ORDER_COLD, f->dirty, page,
-                          size);
+                          size, PAGES);
 }
 
 /* Send all that this level allows; it must be these, which end with -1. */
@@ -197,9 +197,9 @@ static void test_grown(Fixture *f, gconstpointer unused)
     nfv_order_note(&small, 0, ~0ul, true);
     bitmap_set(f->dirty, 0, PAGES);
     g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_COLD,
-                                    f->dirty, 0, PAGES), ==, 64);
+                                    f->dirty, 0, PAGES, PAGES), ==, 64);
     g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_COLD,
-                                    f->dirty, 100, PAGES), ==, 100);
+                                    f->dirty, 100, PAGES, PAGES), ==, 100);
     nfv_order_destroy(&small);
 }
 
@@ -260,12 +260,27 @@ static void test_ascend(Fixture *f, gconstpointer unused)
     bitmap_set(f->dirty, 0, 8);
     SYNC(f, 3, 4);
     SYNC(f, 4);
-    g_assert_cmpuint(nfv_order_next(&f->order, 0, 1, f->dirty, 0, PAGES), ==,
-                     3);
-    g_assert_cmpuint(nfv_order_next(&f->order, 1, 1, f->dirty, 0, PAGES), ==,
-                     4);
+    g_assert_cmpuint(nfv_order_next(&f->order, 0, 1, f->dirty, 0, PAGES,
+                                    PAGES), ==, 3);
+    g_assert_cmpuint(nfv_order_next(&f->order, 1, 1, f->dirty, 0, PAGES,
+                                    PAGES), ==, 4);
     g_assert_cmpuint(nfv_order_next(&f->order, 0, NFV_ORDER_COLD, f->dirty, 0,
-                                    PAGES), ==, 0);
+                                    PAGES, PAGES), ==, 0);
+}
+
+/* The lock is not held for longer than it takes to look at so many pages. */
+static void test_bounded(Fixture *f, gconstpointer unused)
+{
+    bitmap_set(f->dirty, 0, PAGES);
+    clear_bit(2, f->dirty);
+    SYNC(f, 40);
+    for (unsigned long most = 0; most < PAGES; most++) {
+        g_assert_cmpuint(nfv_order_next(&f->order, 0, NFV_ORDER_COLD - 1,
+                                        f->dirty, 1, PAGES, most), ==,
+                         MIN(most ? most + 2 : 1, 40));
+    }
+    g_assert_cmpuint(nfv_order_next(&f->order, 0, NFV_ORDER_COLD - 1, f->dirty,
+                                    41, PAGES, PAGES - 41), ==, PAGES);
 }
 
 static void test_count(Fixture *f, gconstpointer unused)
@@ -417,6 +432,7 @@ int main(int argc, char **argv)
     add("/nfv/heat/some", test_some);
     add("/nfv/heat/descend", test_descend);
     add("/nfv/heat/ascend", test_ascend);
+    add("/nfv/heat/bounded", test_bounded);
     add("/nfv/heat/count", test_count);
     add("/nfv/heat/nothing-lost", test_nothing_lost);
     add("/nfv/heat/saves", test_saves);
