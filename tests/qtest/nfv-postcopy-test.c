@@ -807,8 +807,11 @@ static const Case cases[] = {
     { "postcopy", { true, false, false } },
     { "postcopy", { false, false, true } },
     { "popmap", { true, true, false } },
+    { "popmap", { false, false, true } },
+    { "heat", { true, true, false } },
     { "heat", { false, false, true } },
     { "policy", { true, false, false } },
+    { "policy", { false, true, true } },
 };
 
 static void add_variant(const char *what, const Variant *v,
