@@ -23,4 +23,6 @@ if [ ! -d "$src" ]; then
     src=$top/qemu.new/python/qemu/qmp
 fi
 cp -r "$src" "$share/qemu/python/qemu/qmp"
+# What makes the guest of nfv-run.
+cp -r --parents UPSTREAM scripts/lib.sh scripts/fetch-apt.sh guest/build.sh guest/stress.sh guest/init guest/*.c "$share"
 rm -rf qemu.new "$share/qemu/python/qemu/qmp/"*tui* "$share/qemu/python/qemu/qmp/py.typed"

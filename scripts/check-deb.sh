@@ -101,6 +101,10 @@ ok "each tool has a manual page and shows its options" in_root sh -ec '
         "$tool" --help > /dev/null
         dpkg -L qemu-nfv-tools | grep -q "/man1/$tool.1" || { echo "$tool has no manual page"; exit 1; }
     done'
+ok "each example for libvirt names the installed QEMU" in_root sh -ec '
+    for domain in /usr/share/doc/qemu-nfv/examples/*.xml; do
+        test -x "$(sed -n "s#.*<emulator>\(.*\)</emulator>#\1#p" "$domain")"
+    done'
 ok "they install again over themselves" install --reinstall
 ok "they are removed" apt purge qemu-nfv qemu-nfv-tools qemu-nfv-doc
 ok "nothing is left of them" as_before

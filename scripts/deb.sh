@@ -17,7 +17,7 @@ mkdir "$tree"
 tar -x -f "$out/qemu-nfv_$tag.orig.tar.xz" -C "$tree" --strip-components=1
 cp -r "$tree/packaging/debian" "$tree/debian"
 say "building the packages; its output goes to dist/deb/log"
-(cd "$tree" && nice dpkg-buildpackage -us -uc -jauto) > "$out/log" 2>&1 < /dev/null ||
+(cd "$tree" && dpkg-buildpackage -us -uc -jauto) > "$out/log" 2>&1 < /dev/null ||
     { tail -n 40 "$out/log" >&2; die "dpkg-buildpackage failed (its last lines are above, all of them in dist/deb/log)"; }
 rm -rf "$tree"
 lintian --fail-on error --suppress-tags bad-distribution-in-changes-file,initial-upload-closes-no-bugs "$out"/*.changes ||
