@@ -9,6 +9,7 @@
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
 #include "nfv/process.h"
+#include "nfv/stock.h"
 #include "qobject/qdict.h"
 
 #define MIB (1024 * 1024)
@@ -192,25 +193,6 @@ static const PeerCase peer_cases[] = {
     { "stock-on-one-way", STOCK, ON, false, "", "" },
 };
 
-#define STOCK_ENV "QTEST_QEMU_BINARY_STOCK"
-
-/* Of the same source without our patches; see `make stock`. */
-static bool have_stock(void)
-{
-    if (!g_getenv(STOCK_ENV)) {
-        g_autofree char *binary =
-            g_canonicalize_filename("../build-stock/qemu-system-x86_64", NULL);
-
-        if (!g_file_test(binary, G_FILE_TEST_IS_EXECUTABLE)) {
-            g_test_skip("there is no stock QEMU: run `make stock`, or "
-                        "set " STOCK_ENV);
-            return false;
-        }
-        g_setenv(STOCK_ENV, binary, true);
-    }
-    return true;
-}
-
 static QTestState *start_end(End end, const char *log, const char *options)
 {
     g_autofree char *ours =
@@ -219,7 +201,7 @@ static QTestState *start_end(End end, const char *log, const char *options)
     g_autofree char *args = g_strdup_printf("-M q35 -nodefaults -m 64 %s %s",
                                             end == STOCK ? "" : ours, options);
 
-    return qtest_init_with_env(end == STOCK ? STOCK_ENV : NULL, args, true);
+    return qtest_init_with_env(end == STOCK ? NFV_STOCK_ENV : NULL, args, true);
 }
 
 /* What was traced, without time and thread. */
@@ -253,7 +235,7 @@ static void test_peer(const void *opaque)
     g_autofree char *uri = NULL;
     QTestState *from, *to;
 
-    if ((c->from == STOCK || c->to == STOCK) && !have_stock()) {
+    if ((c->from == STOCK || c->to == STOCK) && !nfv_has_stock()) {
         return;
     }
     directory = g_dir_make_tmp("nfv-migsettings-XXXXXX", NULL);

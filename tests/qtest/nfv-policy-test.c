@@ -12,6 +12,7 @@
 #include "nfv/host.h"
 #include "nfv/pair.h"
 #include "nfv/process.h"
+#include "nfv/stock.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 
@@ -138,7 +139,7 @@ static void test_migrate(const void *opaque)
     const Variant *v = c->variant;
     NfvPair ends = { .accel = c->accel };
 
-    if ((c->from == STOCK || c->to == STOCK) && !nfv_pair_has_stock()) {
+    if ((c->from == STOCK || c->to == STOCK) && !nfv_has_stock()) {
         return;
     }
     if (!nfv_test_has_accel(c->accel)) {

@@ -9,6 +9,7 @@
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
 #include "nfv/ends.h"
+#include "nfv/stock.h"
 #include "qobject/qdict.h"
 
 static const char *ended[] = { "failed", "completed", NULL };
@@ -208,7 +209,7 @@ static void test_matrix(const void *opaque)
     g_autoptr(NfvEnds) ends = NULL;
 
     if (!has(c->variant) || ((c->from == STOCK_SIDE || c->to == STOCK_SIDE) &&
-                             !nfv_ends_has_stock())) {
+                             !nfv_has_stock())) {
         return;
     }
     ends = nfv_ends_new();

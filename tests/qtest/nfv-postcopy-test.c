@@ -11,6 +11,7 @@
 #include "migration/migration-util.h"
 #include "nfv/hugepages.h"
 #include "nfv/pair.h"
+#include "nfv/stock.h"
 #include "nfv/tcp.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
@@ -253,7 +254,7 @@ static void test_stock(const void *opaque)
     const Variant v = { .preempt = true };
     NfvPair p = {};
 
-    if (!can_run(&v) || !nfv_pair_has_stock()) {
+    if (!can_run(&v) || !nfv_has_stock()) {
         return;
     }
     nfv_pair_start(&p, to_stock ? ALL_ON : NULL, to_stock ? NULL : ALL_ON);

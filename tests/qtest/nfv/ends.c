@@ -7,8 +7,7 @@
 #include "qemu/osdep.h"
 #include "ends.h"
 #include "qobject/qlist.h"
-
-#define STOCK_VARIABLE "QTEST_QEMU_BINARY_STOCK"
+#include "stock.h"
 
 NfvEnds *nfv_ends_new(void)
 {
@@ -59,23 +58,6 @@ char *nfv_ends_expand(const NfvEnds *ends, const char *text)
     return g_strjoinv(ends->directory, parts);
 }
 
-bool nfv_ends_has_stock(void)
-{
-    g_autofree char *directory =
-        g_path_get_dirname(getenv("QTEST_QEMU_BINARY"));
-    g_autofree char *path = g_strdup_printf(
-        "%s/../build-stock/qemu-system-x86_64", directory);
-
-    if (!getenv(STOCK_VARIABLE) && !access(path, X_OK)) {
-        g_setenv(STOCK_VARIABLE, path, true);
-    }
-    if (getenv(STOCK_VARIABLE)) {
-        return true;
-    }
-    g_test_skip("stock QEMU is not built; see 'make stock'");
-    return false;
-}
-
 QTestState *nfv_ends_start(NfvEnds *ends, const char *name, bool stock,
                            const char *memory, const char *options)
 {
@@ -95,7 +77,7 @@ QTestState *nfv_ends_start(NfvEnds *ends, const char *name, bool stock,
                                 "%s %s 2> %s",
                                 NFV_ENDS_MIB, backend->str, options, log);
     qlist_append_str(capabilities, "oob"); /* for migrate-recover */
-    return qtest_init_with_env_and_capabilities(stock ? STOCK_VARIABLE : NULL,
+    return qtest_init_with_env_and_capabilities(stock ? NFV_STOCK_ENV : NULL,
                                                 arguments, capabilities, true);
 }
 

@@ -37,9 +37,6 @@ char *nfv_ends_expand(const NfvEnds *ends, const char *text);
 QTestState *nfv_ends_start(NfvEnds *ends, const char *name, bool stock,
                            const char *memory, const char *options);
 
-/* False, and the test is skipped, where stock QEMU was not built. */
-bool nfv_ends_has_stock(void);
-
 /*
  * Write to each of @pages pages from @first in steps of @step, something that
  * differs by page and by @seed.

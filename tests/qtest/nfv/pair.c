@@ -10,29 +10,13 @@
 #include "migration/migration-util.h"
 #include "pair.h"
 #include "qobject/qlist.h"
+#include "stock.h"
 
 #define MIB (1024 * 1024)
 #define SLOW (16 * MIB) /* bytes a second */
 #define NEVER 1         /* ms that no stop of the busy guest fits */
 #define WHENEVER 60000  /* ms that it does */
 #define LAST_PAGE (X86_TEST_MEM_END - TEST_MEM_PAGE_SIZE)
-#define STOCK_ENV "QTEST_QEMU_BINARY_STOCK"
-
-bool nfv_pair_has_stock(void)
-{
-    if (!g_getenv(STOCK_ENV)) {
-        g_autofree char *binary =
-            g_canonicalize_filename("../build-stock/qemu-system-x86_64", NULL);
-
-        if (!g_file_test(binary, G_FILE_TEST_IS_EXECUTABLE)) {
-            g_test_skip("there is no stock QEMU: run `make stock`, or "
-                        "set " STOCK_ENV);
-            return false;
-        }
-        g_setenv(STOCK_ENV, binary, true);
-    }
-    return true;
-}
 
 static char *path(const NfvPair *p, const char *name)
 {
@@ -64,7 +48,7 @@ static QTestState *start(NfvPair *p, const char *name, const char *options,
     QTestState *qts;
 
     qlist_append_str(capabilities, "oob"); /* for migrate-recover */
-    qts = qtest_init_with_env_and_capabilities(options ? NULL : STOCK_ENV,
+    qts = qtest_init_with_env_and_capabilities(options ? NULL : NFV_STOCK_ENV,
                                                args, capabilities, true);
     qtest_qmp_set_event_callback(qts, count_event, p);
     return qts;

@@ -39,9 +39,6 @@ void nfv_pair_start_to(NfvPair *p, const char *options);
 /* End what runs. */
 void nfv_pair_stop(NfvPair *p);
 
-/* False, and the test is skipped, where stock QEMU was not built. */
-bool nfv_pair_has_stock(void);
-
 /* What the source ("from") or the destination ("to") said.  g_free() it. */
 char *nfv_pair_log(const NfvPair *p, const char *name);
 
