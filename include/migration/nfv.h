@@ -424,4 +424,11 @@ int nfv_policy_count(int i, int pages);
  */
 bool nfv_throttle_spares(const CPUState *cpu);
 
+/*
+ * Source, as a migration begins: false with an error if the capability
+ * dirty-limit would put a vCPU to sleep that is real-time now, with the policy
+ * on.  A vCPU that becomes real-time later is not seen.  Main thread, BQL.
+ */
+bool nfv_throttle_check(Error **errp);
+
 #endif

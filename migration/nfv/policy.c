@@ -392,6 +392,7 @@ static int policy_notify(NotifierWithReturn *notifier, MigrationEvent *e,
 {
     if (e->type == MIG_EVENT_PRECOPY_SETUP) {
         reset();
+        return nfv_throttle_check(errp) ? 0 : -EINVAL;
     }
     return 0;
 }

@@ -622,6 +622,43 @@ static void test_throttle(const void *opaque)
     nfv_pair_stop(&ends);
 }
 
+/* It would throttle all vCPUs, the real-time one, too. */
+static void test_dirty_limit(const void *opaque)
+{
+    bool real_time = opaque;
+    NfvPair ends = { .accel = "kvm,dirty-ring-size=1024", .idle = true };
+
+    if (!nfv_test_has_accel("kvm")) {
+        g_test_skip("dirty-limit needs KVM, which does not work here");
+        return;
+    }
+    if (real_time && !nfv_test_has_fifo()) {
+        return;
+    }
+    start_both(&ends, HEAT, HEAT, "");
+    if (real_time) {
+        struct sched_param param = { .sched_priority = 1 };
+
+        g_assert_cmpint(sched_setscheduler(vcpu_thread(ends.from), SCHED_FIFO,
+                                           &param), ==, 0);
+    }
+    migrate_set_capability(ends.from, "dirty-limit", true);
+    qtest_set_expected_status(ends.to, real_time ? EXIT_FAILURE : 0);
+    nfv_pair_begin(&ends, NFV_PAIR_UNIX);
+    if (real_time) {
+        wait_for_migration_fail(ends.from, true);
+        qtest_wait_qemu(ends.to);
+        g_assert_cmpuint(said(&ends, "dirty-limit is on, and vCPU 0 is "
+                                     "real-time"), >, 0);
+        qtest_quit(ends.to);
+        start_to(&ends, HEAT);
+        migrate_set_capability(ends.from, "dirty-limit", false);
+        nfv_pair_begin(&ends, NFV_PAIR_UNIX);
+    }
+    nfv_pair_finish(&ends);
+    nfv_pair_stop(&ends);
+}
+
 static const Case cases[] = {
     { &variants[0], "tcg", HEAT, HEAT },   { &variants[1], "kvm", HEAT, OFF },
     { &variants[1], "tcg", POLICY, POLICY }, { &variants[2], "tcg", HEAT, OFF },
@@ -705,5 +742,8 @@ int main(int argc, char **argv)
     }
     qtest_add_data_func("nfv/policy/throttle-real-time", (void *)1,
                         test_throttle);
+    qtest_add_data_func("nfv/policy/dirty-limit", NULL, test_dirty_limit);
+    qtest_add_data_func("nfv/policy/dirty-limit-real-time", (void *)1,
+                        test_dirty_limit);
     return g_test_run();
 }
