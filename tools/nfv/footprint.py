@@ -18,6 +18,25 @@ def parse(smaps_rollup: str) -> int:
     return sum(int(found.get(name, 0)) for name in COUNTED)
 
 
+def parse_ram(smaps: str, size: int) -> int:
+    """KiB that are populated of the guest's RAM: of the smallest mapping that has at least `size` KiB. Pure."""
+    found = [dict(re.findall(r'^(\w+):\s+(\d+) kB$', part, re.MULTILINE))
+             for part in re.split(r'^[0-9a-f]+-[0-9a-f]+ .*$', smaps, flags=re.MULTILINE)]
+    mappings = [mapping for mapping in found if int(mapping.get('Size', 0)) >= size]
+    if not mappings:
+        raise ValueError(f'smaps has no mapping of {size} KiB')
+    ram = min(mappings, key=lambda mapping: int(mapping['Size']))
+    return sum(int(ram.get(name, 0)) for name in ('Rss', 'Private_Hugetlb', 'Shared_Hugetlb'))
+
+
+def populated(pid: int, mib: int) -> int | None:
+    """Bytes of the guest's RAM of `mib` MiB that QEMU has populated; None where the kernel does not tell."""
+    try:
+        return parse_ram(Path(f'/proc/{pid}/smaps').read_text(encoding='ascii', errors='replace'), mib * 1024) * 1024
+    except (OSError, ValueError):
+        return None
+
+
 def kib(pid: int) -> int | None:
     """None where the kernel does not tell."""
     try:

@@ -11,9 +11,10 @@ from pathlib import Path
 import shutil
 import subprocess
 import sys
+import tempfile
 from typing import Iterator
 
-from . import relay
+from . import relay, stream
 from .progress import Failure
 
 PACKAGES = {'ip': 'iproute2', 'tc': 'iproute2', 'nsenter': 'util-linux', 'unshare': 'util-linux'}
@@ -95,6 +96,25 @@ def start_relay(link: Link, directory: Path) -> Iterator[None]:
             yield
         finally:
             process.kill()
+
+
+def stream_speed(link: Link, namespaces: 'Namespaces | None') -> float:
+    """Bytes a second that the link carries now: of one stream between two processes, sent for a second."""
+    with tempfile.TemporaryDirectory(prefix='nfv-bench.') as directory, \
+            open_route(link, namespaces, Path(directory)) as route:
+        command = [sys.executable, '-B', stream.__file__]
+        with subprocess.Popen([*route.prefix.get('destination', ()), *command, 'receive', route.incoming],
+                              stdout=subprocess.PIPE, start_new_session=True) as receiver:
+            try:
+                assert receiver.stdout
+                receiver.stdout.readline()
+                sender = subprocess.run([*route.prefix.get('source', ()), *command, 'send', route.outgoing],
+                                        capture_output=True, text=True, check=False)
+            finally:
+                receiver.kill()
+        if sender.returncode:
+            raise Failure(f'cannot measure the speed of the link: {sender.stderr.strip()}')
+        return float(sender.stdout)
 
 
 class Namespaces:

@@ -231,7 +231,10 @@ def describe(bench: Bench, sides: list[side.Side], say: Callable[[str], None]) -
     for which in sides:
         extra = ' '.join(dict.fromkeys((*which.source, *which.destination)))
         say(f'    {which.name}: {versions[which.name]}\n        -M {which.machine} {extra}'.rstrip())
-    return {'link': str(bench.link), 'link_rate': bench.wire_rate, 'accelerator': bench.accel, 'cpu': bench.cpu,
+    if bench.stream:
+        say(f'one stream over the link carries {bench.stream / 1e6:.0f} MB/s; floor: the populated RAM at that speed')
+    return {'link': str(bench.link), 'link_rate': bench.wire_rate, 'stream_rate': bench.stream,
+            'accelerator': bench.accel, 'cpu': bench.cpu,
             'pinned': {end: sorted(cpus) for end, cpus in bench.pinned.items()},
             'sides': {which.name: {'version': versions[which.name], **asdict(which)} for which in sides},
             'kernel': platform.release(), 'host_cpus': os.cpu_count()}
@@ -253,6 +256,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
                           pinned=choose_pinning(options), probe=options.probe, linux=(options.kernel, options.initrd),
                           bound=options.bound)
             bench = choose_accelerator(options, bench, sides, progress)
+            if any(case.profile == 'idle' for case in cases):
+                bench = replace(bench, stream=link.stream_speed(wire, namespaces))
             setup = describe(bench, sides, progress.say)
             campaign.run(bench)
     except Stopped:

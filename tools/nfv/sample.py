@@ -23,6 +23,7 @@ class Sample:
     error: str = ''
     bound: float | None = None          # seconds that it had, if it does not end
     total: float | None = None          # from the begin of the migration to the start on the destination
+    floor: float | None = None          # what sending the populated RAM once takes: see floor_ms()
     downtime: float | None = None       # from the stop on the source to the start on the destination
     gap: float | None = None            # as the guest saw it: until it runs at full speed again
     switch: float | None = None         # as the guest saw it: until it runs again
@@ -69,6 +70,16 @@ class Row:
     @property
     def endless(self) -> bool:
         return any(sample.state == ENDLESS for sample in self.samples)
+
+
+def floor_ms(populated: int | None, speed: float | None) -> float | None:
+    """The least total of a migration that sends each populated byte of RAM once and does nothing else, in ms.
+
+    populated: bytes of the guest's RAM that the source has when it begins, zeroes included; speed: bytes a second that
+    one stream without QEMU got over the same link in the same run. Pages of zeroes need not be sent, and several
+    channels may be faster than one stream, so a total below it is possible.
+    """
+    return 1000 * populated / speed if populated is not None and speed else None
 
 
 def kept(sample: Sample, downtime: int, deadline: int) -> bool:

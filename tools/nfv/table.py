@@ -33,6 +33,7 @@ class Figure:
 
 FIGURES = (
     Figure('total', 'total ms', best=True),
+    Figure('floor', 'floor ms'),
     Figure('downtime', 'downtime ms', best=True),
     Figure('gap', 'guest gap ms', best=True),
     Figure('stall', 'stall before ms'),

@@ -37,6 +37,7 @@ class Bench:
     probe: str
     linux: tuple[str, str]
     bound: float | None
+    stream: float | None = None             # bytes a second of a stream over the link, if it was measured
 
     def guest(self, case: Case) -> guest.Linux | guest.Probe:
         if case.guest == 'linux':
@@ -79,11 +80,13 @@ class Trial:
     def _migrate(self, source: Vm, destination: Vm, route: link.Route, pages: int) -> sample.Sample:
         ends = source, destination
         before = [footprint.kib(vm.pid) for vm in ends]
+        populated = footprint.populated(source.pid, self.case.memory) if self.bench.stream else None
         written = source.ask('stats', 'stats', ANSWER_TIMEOUT)[-1] if self.guest.writes else None
         outcome = migrate(source, destination, route.outgoing, route.incoming, self.point, self._bound(), self.progress,
                           self.case.press(self.bench.wire_rate), self.side.capabilities)
         now = destination if outcome.ended else source
         result = sample.Sample(sample.ENDED) if outcome.ended else sample.Sample(sample.ENDLESS, bound=self._bound())
+        result.floor = sample.floor_ms(populated, self.bench.stream)
         if written:
             result.rate = guest.rate(written, now.ask('stats', 'stats', ANSWER_TIMEOUT)[-1])
         after = [footprint.kib(vm.pid) for vm in ends]

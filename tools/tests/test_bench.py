@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 import argparse
+import socket
 import unittest
 from unittest import mock
 
-from nfv import backing, footprint, guest, link, migrate, plan, profile, sample, side, table
+from nfv import backing, footprint, guest, link, migrate, plan, profile, sample, side, stream, table
 from nfv.answer import Answer, Memory
 from nfv.migration import Point
 from nfv.progress import Failure
@@ -172,6 +173,22 @@ class Links(unittest.TestCase):
             with mock.patch('shutil.which', lambda tool: None if tool == 'tc' else tool):
                 self.assertIn('the package iproute2', link.problem(link.Link('tbf', 100)))
 
+    def test_stream_addresses(self):
+        self.assertEqual(stream.parse('unix:/a:b'), (socket.AF_UNIX, '/a:b'))
+        self.assertEqual(stream.parse('tcp:192.0.2.1:44'), (socket.AF_INET, ('192.0.2.1', 44)))
+        for bad in ('', 'unix:', 'tcp:44', 'tcp:host:port', 'exec:a:1'):
+            with self.subTest(bad), self.assertRaisesRegex(ValueError, 'must be unix:PATH or tcp:HOST:PORT'):
+                stream.parse(bad)
+
+    def test_stream_is_as_fast_as_the_link_at_most(self):
+        for kind, rate in (('relay', 8000000), ('direct', 0)):
+            with self.subTest(kind):
+                speed = link.stream_speed(link.Link(kind, rate), None)
+                self.assertGreater(speed, 0)
+                if rate:
+                    # The relay lets a burst pass at the begin.
+                    self.assertLess(speed, 1.1 * rate)
+
     def test_text(self):
         self.assertEqual(str(link.Link('relay', 100000000, 0.005)), 'relay 100 MB/s, 5 ms')
 
@@ -183,6 +200,21 @@ class Reading(unittest.TestCase):
         self.assertEqual(footprint.parse(text), 1500 + 2048 + 4096)
         with self.assertRaises(ValueError):
             footprint.parse('')
+
+    def test_populated(self):
+        text = ('7f00-7f10 rw-p 00000000 00:00 0 \nSize:  1048576 kB\nRss:  500 kB\n'
+                '7f20-7f30 rw-s 00000000 00:01 7   /memfd:ram (deleted)\nSize:  524288 kB\nRss:  100 kB\n'
+                'Shared_Hugetlb:  2048 kB\nPrivate_Hugetlb:  4096 kB\n7f40-7f50 r--p 0 0:0 0\nSize:  4 kB\nRss:  4 kB\n')
+        self.assertEqual(footprint.parse_ram(text, 524288), 100 + 2048 + 4096)
+        self.assertEqual(footprint.parse_ram(text, 524289), 500)
+        with self.assertRaisesRegex(ValueError, 'no mapping of 1048577 KiB'):
+            footprint.parse_ram(text, 1048577)
+
+    def test_floor(self):
+        self.assertEqual(sample.floor_ms(50000000, 100e6), 500)
+        self.assertIsNone(sample.floor_ms(None, 100e6))
+        self.assertIsNone(sample.floor_ms(50000000, None))
+        self.assertIsNone(sample.floor_ms(50000000, 0))
 
     def test_page_size(self):
         self.assertEqual(backing.chosen('always [madvise] never'), 'madvise')
@@ -252,7 +284,7 @@ class Tables(unittest.TestCase):
     def test_best(self):
         points = {Point(300): self.rows(), Point(5): self.rows()}
         points[Point(5)]['stock'].samples = [Sample(ENDED, total=200, downtime=3, memory=GOOD)]
-        total, downtime = table.FIGURES[0], table.FIGURES[1]
+        total, downtime = (next(f for f in table.FIGURES if f.name == name) for name in ('total', 'downtime'))
         stock = {point: rows['stock'] for point, rows in points.items()}
         self.assertEqual(table.best(stock, total)[0], Point(300))
         self.assertEqual(table.best(stock, downtime)[0], Point(5))
