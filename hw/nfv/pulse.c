@@ -236,8 +236,11 @@ static int pulse_pre_save(void *opaque)
 {
     NfvPulse *s = opaque;
 
-    s->raised_wall = s->raised + qemu_clock_get_ns(QEMU_CLOCK_HOST) -
-                     qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    s->raised_wall = 0;
+    if (s->waiting) {
+        s->raised_wall = s->raised + qemu_clock_get_ns(QEMU_CLOCK_HOST) -
+                         qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    }
     return 0;
 }
 
