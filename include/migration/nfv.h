@@ -83,6 +83,7 @@ typedef enum NfvFeature {
     NFV_FEATURE_POSTCOPY = 1 << 3, /* post-copy need not be announced early */
     NFV_FEATURE_POSTCOPY_RAM = 1 << 4, /* has that capability on */
     NFV_FEATURE_SAME_PAGES = 1 << 5, /* its RAM has the page sizes it was told */
+    NFV_FEATURE_REPEATS = 1 << 6, /* loads arrays without their repeats */
     NFV_FEATURE_MASK = 0xffff,
 } NfvFeature;
 
@@ -98,12 +99,12 @@ uint32_t nfv_migration_features(void);
 
 /*
  * What the destination of the running migration is, and, if it is NFV, its
- * *@features.  Waits at most @timeout_ms for its answer, which takes a round
- * trip from the start of the migration; 0 does not wait.  Migration thread;
- * with a timeout without the BQL, which the destination's answer does not need
- * but the guest does.
+ * *@features.  The first call that may @wait gives it a second to answer, which
+ * takes a round trip from the start of the migration.  Migration thread;
+ * waiting without the BQL, which the destination's answer does not need but the
+ * guest does.
  */
-NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms);
+NfvPeer nfv_migration_peer(uint32_t *features, bool wait);
 
 /* What the destination of the last migration was.  Any thread. */
 NfvPeer nfv_migration_last_peer(void);
@@ -216,14 +217,17 @@ QIOChannelSocket *nfv_net_socket(QIOChannel *ioc);
  */
 int nfv_stream_load(QEMUFile *f);
 
-/* Populated map */
-
 /*
- * Source: find the holes and leave them out, or remember them to be sent as
- * zero without being read.  Within the first section of RAM, whose end holds
- * back the multifd channels.  Dirty logging is on.  Migration thread, no BQL.
+ * Source: send what the destination is to know before the first page.  Within
+ * the first section of RAM, whose end holds back the multifd channels.  Dirty
+ * logging is on.  Migration thread, no BQL.
  */
-void nfv_popmap_save(QEMUFile *f);
+void nfv_stream_start(QEMUFile *f);
+
+/* Destination: a migration, or a snapshot, comes in.  Thread that loads. */
+void nfv_stream_load_setup(void);
+
+/* Populated map */
 
 /* Source: whether the page can be sent as zero without a look at it. */
 bool nfv_popmap_is_zero(RAMBlock *rb, ram_addr_t offset);
@@ -239,9 +243,6 @@ void nfv_popmap_postcopy(void);
  * what the destination has not received.  Return path thread.
  */
 void nfv_popmap_recover(RAMBlock *rb);
-
-/* Destination: a migration comes in.  Thread that loads. */
-void nfv_popmap_load_setup(void);
 
 /*
  * Destination in post-copy: whether the page at @offset is a hole, which the
@@ -259,12 +260,6 @@ int nfv_popmap_place(RAMBlock *rb, ram_addr_t offset);
 void nfv_popmap_discard(RAMBlock *rb, ram_addr_t start, uint64_t length);
 
 /* PCI map */
-
-/*
- * Source: tell the destination where the guest has mapped its PCI devices.
- * Within the first section of RAM.  Migration thread, no BQL.
- */
-void nfv_pcimap_save(QEMUFile *f);
 
 /*
  * Destination: whether @d is a bridge that maps already what it will with this

@@ -38,6 +38,8 @@
 /* "NF" and the features. */
 #define ANSWER 0x4e460000u
 
+#define ANSWER_TIMEOUT_MS 1000
+
 /*
  * Sent before the question, without the need for an answer: a checksum of which
  * blocks of RAM have huge pages, and of what size.
@@ -47,11 +49,11 @@
 #define PAGES_BITS 20
 
 /*
- * About the last migration that left this QEMU.  @asked: only the migration
- * thread.  @peer is published by the return path thread after @features; then
+ * About the last migration that left this QEMU.  @asked, @waited: only the
+ * migration thread.  @peer is published by the return path thread after @features; then
  * it is not changed until the next migration, which has other threads.
  */
-static bool asked;
+static bool asked, waited;
 static NfvPeer peer;
 static uint32_t peer_features;
 static QemuSemaphore answered;
@@ -151,15 +153,16 @@ bool nfv_handshake_was_asked(void)
     return qatomic_read(&was_asked);
 }
 
-NfvPeer nfv_migration_peer(uint32_t *features, int timeout_ms)
+NfvPeer nfv_migration_peer(uint32_t *features, bool wait)
 {
     NfvPeer known;
 
     if (!asked) {
         return NFV_PEER_UNKNOWN;
     }
-    if (timeout_ms && !qemu_sem_timedwait(&answered, timeout_ms)) {
-        qemu_sem_post(&answered); /* for the next caller */
+    if (wait && !waited) {
+        waited = true;
+        qemu_sem_timedwait(&answered, ANSWER_TIMEOUT_MS);
     }
     known = qatomic_load_acquire(&peer);
     if (known == NFV_PEER_NFV) {
@@ -178,7 +181,7 @@ static int handshake_reset(NotifierWithReturn *notifier, MigrationEvent *e,
                            Error **errp)
 {
     if (e->type == MIG_EVENT_PRECOPY_SETUP) {
-        asked = false;
+        asked = waited = false;
         qatomic_set(&peer, NFV_PEER_UNKNOWN);
         while (!qemu_sem_timedwait(&answered, 0)) {
             /* Nobody waited for the answer to an earlier migration. */

@@ -27,8 +27,6 @@
 #include "stream.h"
 #include "trace.h"
 
-#define PEER_TIMEOUT_MS 1000
-
 typedef void WriteConfig(PCIDevice *d, uint32_t address, uint32_t value,
                          int length);
 
@@ -137,7 +135,7 @@ void nfv_pcimap_save(QEMUFile *f)
     uint32_t features = 0;
 
     if (!nfv_migration_settings()->pcimap || migrate_mapped_ram() ||
-        nfv_migration_peer(&features, PEER_TIMEOUT_MS) != NFV_PEER_NFV ||
+        nfv_migration_peer(&features, true) != NFV_PEER_NFV ||
         !(features & NFV_FEATURE_PCIMAP)) {
         return;
     }

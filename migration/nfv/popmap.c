@@ -34,7 +34,6 @@
 #include "trace.h"
 #include "zeroes.h"
 
-#define PEER_TIMEOUT_MS 1000
 /*
  * Runs in all blocks together; the shorter ones are left out to stay below.  A
  * list of them is 12 of its 16 MiB: the rest is for the names of the
@@ -287,7 +286,7 @@ static bool can_skip(void)
     uint32_t features = 0;
 
     return !migrate_mapped_ram() &&
-           nfv_migration_peer(&features, PEER_TIMEOUT_MS) == NFV_PEER_NFV &&
+           nfv_migration_peer(&features, true) == NFV_PEER_NFV &&
            (features & NFV_FEATURE_POPMAP);
 }
 

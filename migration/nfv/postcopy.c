@@ -38,7 +38,6 @@
 #include "trace.h"
 #include "urgent.h"
 
-#define PEER_TIMEOUT_MS 1000
 #define NOT_YET_US 1000
 /* What may wait in the source's socket: so much time of the link, or bytes. */
 #define QUEUE_US 500
@@ -139,7 +138,7 @@ bool nfv_postcopy_defers_advise(void)
 
     if (source.telling || !nfv_migration_settings()->postcopy ||
         !migrate_postcopy_ram() || migrate_dirty_bitmaps() ||
-        nfv_migration_peer(&features, PEER_TIMEOUT_MS) != NFV_PEER_NFV ||
+        nfv_migration_peer(&features, true) != NFV_PEER_NFV ||
         !(features & NFV_FEATURE_POSTCOPY)) {
         return false; /* as stock: who cannot do it fails early */
     }
@@ -382,7 +381,7 @@ static NfvPolicyStep complete(MigrationState *s)
     uint32_t features = 0;
 
     /* It may have prefetched also if post-copy was announced early. */
-    if (nfv_migration_peer(&features, 0) == NFV_PEER_NFV &&
+    if (nfv_migration_peer(&features, false) == NFV_PEER_NFV &&
         (features & NFV_FEATURE_POSTCOPY)) {
         qemu_savevm_send_ping(s->to_dst_file, NFV_OWED_LAST);
     }

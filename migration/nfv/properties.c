@@ -83,9 +83,10 @@ static bool visit_on_deadline(Visitor *v, const char *name, void *value,
     }
 
 static const Setting table[] = {
-    SWITCH("vmstate", vmstate, NFV_FEATURE_VMSTATE,
-           "Save and load arrays of device state in bulk; the stream stays "
-           "the same (default: off)"),
+    SWITCH("vmstate", vmstate, NFV_FEATURE_VMSTATE | NFV_FEATURE_REPEATS,
+           "Save and load arrays of device state in bulk, and do not send "
+           "what repeats in them where the destination has this on, too "
+           "(default: off)"),
     SWITCH("vmdesc", vmdesc, 0,
            "Describe the device state in JSON at the end of the stream; off "
            "leaves it out, where the stream is not kept (default: on)"),

@@ -9,6 +9,7 @@
 #include "qemu/error-report.h"
 #include "migration/nfv.h"
 #include "migration/qemu-file.h"
+#include "repeats.h"
 #include "stream.h"
 #include "trace.h"
 
@@ -29,6 +30,19 @@ void nfv_stream_send(QEMUFile *f, const GByteArray *record)
 {
     qemu_put_be64(f, NFV_RAM_SAVE_FLAG_RECORD);
     qemu_put_buffer(f, record->data, record->len);
+}
+
+void nfv_stream_start(QEMUFile *f)
+{
+    nfv_repeats_start(f);
+    nfv_pcimap_save(f);
+    nfv_popmap_save(f);
+}
+
+void nfv_stream_load_setup(void)
+{
+    nfv_repeats_set_loading(false);
+    nfv_popmap_load_setup();
 }
 
 static bool load_record(QEMUFile *f, const NfvRecordKind *kind,

@@ -20,6 +20,20 @@ void nfv_stream_send(QEMUFile *f, const GByteArray *record);
 typedef bool NfvStreamLoad(const uint8_t *payload, uint32_t length,
                            Error **errp);
 
+/* The records that nfv_stream_start() sends, where both ends can do with them. */
+
+/* Where the guest has mapped its PCI devices. */
+void nfv_pcimap_save(QEMUFile *f);
+
+/*
+ * Find the holes, and leave them out, or remember them to be sent as zero
+ * without being read.
+ */
+void nfv_popmap_save(QEMUFile *f);
+
+/* None of them has come. */
+void nfv_popmap_load_setup(void);
+
 /* Before the first migration. */
 void nfv_stream_register(const NfvRecordKind *kind, NfvStreamLoad *load);
 

@@ -10,6 +10,7 @@
 #include "migration/nfv/vmstate.h"
 #include "migration/qemu-file.h"
 #include "migration/savevm.h"
+#include "repeats.h"
 #include "trace.h"
 
 /* Plan */
@@ -315,8 +316,35 @@ int nfv_vmstate_save_bulk(QEMUFile *f, const VMStateField *field,
         return 0;
     }
     trace_nfv_vmstate_save(field->name, n, plan.wire);
-    save_planned(&plan, f, elements, n);
+    if (nfv_repeats_saves()) {
+        nfv_repeats_save(f, &plan, elements, n);
+    } else {
+        save_planned(&plan, f, elements, n);
+    }
     return n;
+}
+
+/* Returns how many. */
+static int coroutine_mixed_fn load_planned(const NfvVmstatePlan *plan,
+                                           QEMUFile *f, void *elements, int n)
+{
+    int done = 0, now, loaded;
+
+    do {
+        uint8_t *in;
+        size_t size;
+
+        now = MIN(n - done, NFV_VMSTATE_WIRE_MAX / plan->wire);
+        size = now * plan->wire + plan->has_end;
+        if (qemu_peek_buffer(f, &in, size, 0) != size) {
+            break; /* the interpreter meets the same end, and reports it */
+        }
+        loaded = nfv_vmstate_decode(plan, in, now,
+                                    elements + (size_t)done * plan->stride);
+        qemu_file_skip(f, loaded * plan->wire);
+        done += loaded;
+    } while (loaded == now && done < n);
+    return done;
 }
 
 int coroutine_mixed_fn nfv_vmstate_load_bulk(QEMUFile *f,
@@ -324,25 +352,17 @@ int coroutine_mixed_fn nfv_vmstate_load_bulk(QEMUFile *f,
                                              void *elements, int n)
 {
     NfvVmstatePlan plan;
-    int done = 0, now, loaded;
+    int done;
 
     if (!nfv_vmstate_plan(&plan, field)) {
         return 0;
     }
-    do {
-        uint8_t *in;
-        size_t size;
-
-        now = MIN(n - done, NFV_VMSTATE_WIRE_MAX / plan.wire);
-        size = now * plan.wire + plan.has_end;
-        if (qemu_peek_buffer(f, &in, size, 0) != size) {
-            break; /* the interpreter meets the same end, and reports it */
-        }
-        loaded = nfv_vmstate_decode(&plan, in, now,
-                                    elements + (size_t)done * plan.stride);
-        qemu_file_skip(f, loaded * plan.wire);
-        done += loaded;
-    } while (loaded == now && done < n);
+    if (nfv_repeats_loads()) {
+        /* The interpreter meets the error. */
+        done = nfv_repeats_load(f, &plan, elements, n) ? n : 0;
+    } else {
+        done = load_planned(&plan, f, elements, n);
+    }
     trace_nfv_vmstate_load(field->name, n, done);
     return done;
 }

@@ -176,10 +176,10 @@ typedef struct PeerCase {
     const char *source, *destination; /* what each traces */
 } PeerCase;
 
-#define ASKS "nfv_handshake_start own features 0x1\n"
-#define SEES_NFV ASKS "nfv_handshake_peer_nfv its features 0x1\n"
+#define ASKS "nfv_handshake_start own features 0x41\n"
+#define SEES_NFV ASKS "nfv_handshake_peer_nfv its features 0x41\n"
 #define SEES_STOCK ASKS "nfv_handshake_peer_stock\n"
-#define ANSWERS "nfv_handshake_answer own features 0x1\n"
+#define ANSWERS "nfv_handshake_answer own features 0x41\n"
 
 static const PeerCase peer_cases[] = {
     { "on-on", ON, ON, true, SEES_NFV, ANSWERS },

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "io/channel-buffer.h"
 #include "migration/nfv.h"
+#include "migration/nfv/repeats.h"
 #include "migration/nfv/vmstate.h"
 #include "migration/qemu-file.h"
 #include "migration/savevm.h"
@@ -167,7 +168,7 @@ static const VMStateDescription vmstate_small = {
         },
 };
 
-#define MANY 3000 /* more than fit a step of the codec, of most kinds */
+#define MANY 9000 /* more than fit a step of the codec, or a chunk of u64 */
 #define FEW 7
 
 typedef struct Device {
@@ -691,6 +692,167 @@ static void test_plan_refuses(void)
     }
 }
 
+/* Repeats */
+
+/* Saved and loaded with repeats counted; @stream is what was in between. */
+static Outcome count_repeats(Device *from, Device *to, GByteArray **stream)
+{
+    Outcome outcome;
+
+    nfv_repeats_set_saving(true);
+    *stream = save(&vmstate_device, from, true, NULL);
+    nfv_repeats_set_saving(false);
+    nfv_repeats_set_loading(true);
+    outcome = load(&vmstate_device, to, 1, (*stream)->data, (*stream)->len,
+                   true);
+    nfv_repeats_set_loading(false);
+    return outcome;
+}
+
+/* What came through is saved as what was sent. */
+static void check_repeats(Device *from, size_t *size)
+{
+    g_autofree Device *to = device_new(0xaa);
+    g_autoptr(GByteArray) stream = NULL;
+    g_autoptr(GByteArray) sent = save(&vmstate_device, from, false, NULL);
+    g_autoptr(GByteArray) came = NULL;
+    Outcome outcome = count_repeats(from, to, &stream);
+
+    g_assert_cmpint(outcome.ret, ==, 0);
+    g_assert_cmpint(outcome.next, ==, QEMU_VM_EOF);
+    for (int i = 0; i < FEW; i++) {
+        to->tests[i].b = from->tests[i].b;       /* not always saved */
+        to->sections[i].b = from->sections[i].b; /* neither */
+    }
+    came = save(&vmstate_device, to, false, NULL);
+    assert_same_stream(sent, came);
+    *size = stream->len;
+}
+
+static void test_repeats(void)
+{
+    g_autoptr(GRand) rand = new_rand();
+    g_autofree Device *d = device_random(rand);
+    g_autofree Device *reset = device_new(0);
+    size_t random, repeats;
+
+    for (int i = 0; i < FEW; i++) {
+        d->hooks[i].a = 0; /* doubled on load */
+    }
+    check_repeats(d, &random);
+    g_assert_cmpint(random, >, sizeof(d->elements) + sizeof(d->bytes));
+
+    /* All repeat, and all but some. */
+    check_repeats(reset, &repeats);
+    g_assert_cmpint(repeats, <, 2000);
+    for (int distinct = 1; distinct < 100; distinct += 7) {
+        memcpy(reset->elements, d->elements, distinct * sizeof(Element));
+        memcpy(reset->u64, d->u64, distinct * sizeof(d->u64[0]));
+        check_repeats(reset, &repeats);
+        g_assert_cmpint(repeats, <, 2000 + distinct * (sizeof(Element) + 8));
+    }
+}
+
+/* No structure that is sent like this has a subsection, whatever its bytes. */
+static void test_repeats_mark(void)
+{
+    g_autofree Device *d = device_new(0);
+    size_t size;
+
+    memset(d->bytes, QEMU_VM_SUBSECTION, sizeof(d->bytes));
+    memset(d->u16, QEMU_VM_SUBSECTION, sizeof(d->u16));
+    for (int i = 0; i < ARRAY_SIZE(d->elements); i++) {
+        Element *e = &d->elements[i];
+
+        e->two[0].u8 = e->two[1].u8 = e->one.u8 = QEMU_VM_SUBSECTION;
+        e->last = QEMU_VM_SUBSECTION;
+    }
+    check_repeats(d, &size);
+}
+
+static const VMStateDescription vmstate_array = {
+    .name = "array",
+    .fields =
+        (const VMStateField[]) {
+            VMSTATE_ARRAY(s8, Device, FEW, 0, vmstate_info_int8, int8_t),
+            VMSTATE_END_OF_LIST(),
+        },
+};
+
+/* Loads @array of bytes; the first of them comes before the count. */
+static int load_array(const uint8_t *stream, size_t size, uint8_t *array)
+{
+    g_autofree Device *d = device_new(0);
+    Outcome outcome;
+
+    nfv_repeats_set_loading(true);
+    outcome = load(&vmstate_array, d, 0, stream, size, true);
+    nfv_repeats_set_loading(false);
+    memcpy(array, d->s8, FEW);
+    return outcome.ret;
+}
+
+static void test_repeats_hostile(void)
+{
+    uint8_t array[FEW], stream[TAIL] = { 9, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6 };
+    static const uint8_t two[FEW] = { 9, 1, 2, 2, 2, 2, 2 };
+    static const uint8_t six[FEW] = { 9, 1, 2, 3, 4, 5, 6 };
+
+    for (uint32_t count = 0; count < 300; count++) {
+        stl_be_p(stream + 1, count);
+        g_assert_cmpint(load_array(stream, TAIL, array), ==,
+                        count >= 1 && count < FEW ? 0 : -EINVAL);
+        if (count == 2) {
+            g_assert_cmpmem(array, FEW, two, FEW);
+        } else if (count == FEW - 1) {
+            g_assert_cmpmem(array, FEW, six, FEW);
+        }
+    }
+    stl_be_p(stream + 1, UINT32_MAX);
+    g_assert_cmpint(load_array(stream, TAIL, array), ==, -EINVAL);
+
+    /* Cut off. */
+    stl_be_p(stream + 1, FEW - 1);
+    for (size_t size = 1; size < 5 + FEW - 1; size++) {
+        g_assert_cmpint(load_array(stream, size, array), <, 0);
+    }
+}
+
+/* A stream that is mostly counts, each bit of which is altered. */
+static void test_repeats_altered(void)
+{
+    g_autofree Device *from = device_new(0);
+    g_autofree Device *to = device_new(0);
+    g_autoptr(GByteArray) stream = NULL;
+    int refused = 0;
+
+    count_repeats(from, to, &stream);
+    nfv_repeats_set_loading(true);
+    for (size_t bit = 0; bit < (stream->len - TAIL) * 8; bit++) {
+        stream->data[bit / 8] ^= 1 << bit % 8;
+        refused += load(&vmstate_device, to, 1, stream->data, stream->len,
+                        true).ret != 0;
+        stream->data[bit / 8] ^= 1 << bit % 8;
+    }
+    nfv_repeats_set_loading(false);
+    g_test_message("%d of %u refused", refused, (stream->len - TAIL) * 8);
+    g_assert_cmpint(refused, >, 100);
+}
+
+static void *other_thread(void *opaque)
+{
+    return GINT_TO_POINTER(nfv_repeats_saves());
+}
+
+/* What another thread saves is as in stock. */
+static void test_repeats_thread(void)
+{
+    nfv_repeats_set_saving(true);
+    g_assert(nfv_repeats_saves());
+    g_assert(!g_thread_join(g_thread_new("other", other_thread, NULL)));
+    nfv_repeats_set_saving(false);
+}
+
 int main(int argc, char **argv)
 {
     module_call_init(MODULE_INIT_QOM);
@@ -707,5 +869,10 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/vmstate/versions", test_versions);
     g_test_add_func("/nfv/vmstate/plan", test_plan);
     g_test_add_func("/nfv/vmstate/plan-refuses", test_plan_refuses);
+    g_test_add_func("/nfv/vmstate/repeats", test_repeats);
+    g_test_add_func("/nfv/vmstate/repeats-mark", test_repeats_mark);
+    g_test_add_func("/nfv/vmstate/repeats-hostile", test_repeats_hostile);
+    g_test_add_func("/nfv/vmstate/repeats-altered", test_repeats_altered);
+    g_test_add_func("/nfv/vmstate/repeats-thread", test_repeats_thread);
     return g_test_run();
 }
