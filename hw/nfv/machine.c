@@ -471,6 +471,11 @@ static GlobalProperty nfv_defaults_10_0[] = {
     { "migration", "early-discard", "on" },
     { "migration", "hot-push", "on" },
     { "migration", "prefetch", "on" },
+    /*
+     * KVM clears its dirty log in chunks of 2^12 pages, 16 MiB, and not of 1 GiB:
+     * a vCPU that writes to a page meanwhile waits for the MMU lock.
+     */
+    { "migration", "x-clear-bitmap-shift", "12" },
     /* A burst of late ticks would interrupt the guest for nothing. */
     { TYPE_KVM_I8254, "lost_tick_policy", "discard" },
 };

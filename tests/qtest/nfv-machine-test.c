@@ -259,6 +259,27 @@ static void test_compat_props(void)
     qtest_quit(qts);
 }
 
+/* Chunks of 16 MiB, unless somebody wants others. */
+static void test_clear_chunks(void)
+{
+    static const struct {
+        const char *options, *words;
+    } cases[] = {
+        { "-M nfv", "clear-bitmap-shift: 12" },
+        { "-M nfv -global migration.x-clear-bitmap-shift=18",
+          "clear-bitmap-shift: 18" },
+        { "-M q35", "clear-bitmap-shift: 18" },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        QTestState *qts = qtest_init(cases[i].options);
+        g_autofree char *info = qtest_hmp(qts, "info migrate");
+
+        g_assert_nonnull(strstr(info, cases[i].words));
+        qtest_quit(qts);
+    }
+}
+
 static void check_type(const char *machine, const char *type)
 {
     QTestState *qts = qtest_initf("-M %s", machine);
@@ -346,6 +367,7 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/machine/vmport-needs-i8042", test_vmport_needs_i8042);
     qtest_add_func("nfv/machine/query-machines", test_query_machines);
     qtest_add_func("nfv/machine/compat-props", test_compat_props);
+    qtest_add_func("nfv/machine/clear-chunks", test_clear_chunks);
     qtest_add_func("nfv/machine/alias", test_alias);
     qtest_add_func("nfv/machine/help", test_help);
     qtest_add_func("nfv/machine/query", test_query);
