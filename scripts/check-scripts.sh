@@ -50,6 +50,21 @@ spec() {
     grep -q ' 0 errors' "$tmp/rpmlint" || { cat "$tmp/rpmlint"; return 1; }
 }
 
+# A test program that died after a test that passed is one that failed.
+died_counts() {
+    mkdir -p "$tmp/logs"
+    echo '{"name": "p:s / dir/dies", "result": "ERROR"}' > "$tmp/logs/log.json"
+    cat > "$tmp/logs/log.xml" << 'EOF'
+<testsuites><testsuite name="p.p:s / dir/dies" tests="1" errors="0" failures="0"><testcase name="1 /a"/></testsuite></testsuites>
+EOF
+    python3 -B - "$top/scripts/run-tests.py" "$tmp/logs" << 'EOF'
+import pathlib, runpy, sys
+logs = pathlib.Path(sys.argv[2])
+counts, failed = runpy.run_path(sys.argv[1])['count']((logs / 'log.json', logs / 'log.xml'))
+assert (counts['passed'], counts['failed'], failed) == (1, 1, {'dir/dies'}), (counts, failed)
+EOF
+}
+
 scripts_parse() {
     for f in "$top/configure" "$top"/scripts/*.sh "$top"/guest/*.sh "$top/.ci/run" "$top"/packaging/*.sh \
         "$top"/packaging/debian/*.postinst "$top"/packaging/debian/*.prerm; do sh -n "$f" || return 1; done
@@ -114,6 +129,7 @@ ok "a release wants to know what is new" refused "say what is new" sh "$tmp/rele
 if command -v rpmlint > /dev/null && command -v rpm > /dev/null; then ok "rpmlint finds no error in the RPM spec" spec
 else skipped "rpmlint finds no error in the RPM spec" "rpmlint or rpm is missing: sh scripts/deps.sh deb"
 fi
+ok "run-tests.py counts a program that died" died_counts
 ok "the queue has no work that is not in patches/" sh "$top/scripts/queue.sh" clean
 echo "1..$number"
 exit $failed

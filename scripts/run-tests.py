@@ -10,7 +10,7 @@ Copyright (c) 2026 the kvm4nfv authors
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 import argparse
-import os
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -19,13 +19,17 @@ from pathlib import Path
 
 # Meson's time limits are for a machine with nothing else to do, and no test of ours judges a time.
 PATIENCE = '4'
+# What Meson says of a test program that did what it should.
+FINE = {'OK', 'SKIP', 'EXPECTEDFAIL'}
 
 
 def run_set(build, patterns, options, rebuild=False):
-    """Run the tests of one build directory; the JUnit file's path."""
+    """Run the tests of one build directory; the paths of Meson's log, of programs and of their tests."""
     meson = Path('build/pyvenv/bin/meson').resolve()
-    log = f'{build}/meson-logs/testlog{"-" + options.setup if options.setup else ""}.junit.xml'
-    Path(log).unlink(missing_ok=True)
+    log = f'{build}/meson-logs/testlog{"-" + options.setup if options.setup else ""}'
+    logs = Path(f'{log}.json'), Path(f'{log}.junit.xml')
+    for path in logs:
+        path.unlink(missing_ok=True)
     command = [meson, 'test', '-C', build, '--print-errorlogs', '-t', PATIENCE]
     if not rebuild:
         command += ['--no-rebuild']
@@ -34,27 +38,25 @@ def run_set(build, patterns, options, rebuild=False):
     for suite in options.suite:
         command += ['--suite', suite]
     subprocess.run(command + patterns, check=False)
-    return log
+    return logs
 
 
-def count(junit):
-    """(passed, failed, skipped) counts and the names of failed test programs of a JUnit file."""
-    counts, failed = Counter(), set()
-    if not os.path.exists(junit):
+def count(logs):
+    """(passed, failed, skipped) counts and the names of failed test programs."""
+    programs, junit = logs
+    if not all(path.exists() for path in logs):
         return Counter(failed=1), {'(meson test itself)'}
+    counts, with_case = Counter(), set()
     for suite in ET.parse(junit).getroot().iter('testsuite'):
-        cases = list(suite.iter('testcase'))
-        for case in cases:
+        for case in suite.iter('testcase'):
             bad = case.find('failure') is not None or case.find('error') is not None
-            state = 'failed' if bad else 'skipped' if case.find('skipped') is not None else 'passed'
-            counts[state] += 1
+            counts['failed' if bad else 'skipped' if case.find('skipped') is not None else 'passed'] += 1
             if bad:
-                failed.add(program(suite, case))
-        # A program that died between its tests, or without any, has no failed case of its own.
-        trouble = int(suite.get('failures', 0)) + int(suite.get('errors', 0))
-        if trouble and not any(program(suite, c) in failed for c in cases):
-            counts['failed'] += 1
-            failed.add(suite.get('name').split('.')[-1])
+                with_case.add(program(suite, case))
+    # One that died between its tests, or ran out of time, has no failed case of its own.
+    results = [json.loads(line) for line in programs.read_text().splitlines()]
+    failed = {r['name'].rsplit(' / ')[-1] for r in results if r['result'] not in FINE} | with_case
+    counts['failed'] += len(failed - with_case)
     return counts, failed
 
 
