@@ -24,9 +24,12 @@ static struct {
     uint8_t number; /* of the last PING */
     int64_t start;  /* us; 0: none is under way */
 
-    /* Return path thread posts it. */
+    /*
+     * The PONG that is the proof; 0: it came.  Atomic; whoever sets it to 0, the
+     * return path thread, posts once.
+     */
+    uint32_t expected;
     QemuSemaphore pong;
-    uint8_t ponged;
 
     int64_t time; /* us, atomic */
 } drain = { .time = -1 };
@@ -39,6 +42,7 @@ static int64_t now_us(void)
 void nfv_drain_reset(void)
 {
     drain.start = 0;
+    qatomic_set(&drain.expected, 0);
     qatomic_set(&drain.time, -1);
 }
 
@@ -51,11 +55,13 @@ bool nfv_drain_possible(MigrationState *s)
 
 void nfv_drain_start(MigrationState *s)
 {
-    while (!qemu_sem_timedwait(&drain.pong, 0)) {
-        /* An answer that came too late for the one before. */
-    }
+    uint32_t ping = PING | ++drain.number;
+
+    qatomic_set(&drain.expected, ping);
+    /* An answer that came too late for the one before. */
+    qemu_sem_timedwait(&drain.pong, 0);
     drain.start = now_us();
-    qemu_savevm_send_ping(s->to_dst_file, PING | ++drain.number);
+    qemu_savevm_send_ping(s->to_dst_file, ping);
 }
 
 bool nfv_drain_is_running(void)
@@ -69,8 +75,8 @@ NfvDrain nfv_drain_wait(MigrationState *s)
         drain.start = 0;
         return NFV_DRAIN_NO_ANSWER;
     }
-    if (qemu_sem_timedwait(&drain.pong, 10) ||
-        qatomic_read(&drain.ponged) != drain.number) {
+    qemu_sem_timedwait(&drain.pong, 10);
+    if (qatomic_read(&drain.expected)) {
         return NFV_DRAIN_PENDING;
     }
     qatomic_set(&drain.time, now_us() - drain.start);
@@ -84,8 +90,9 @@ bool nfv_drain_pong(uint32_t pong)
     if ((pong & PING_MASK) != PING) {
         return false;
     }
-    qatomic_set(&drain.ponged, pong & ~PING_MASK);
-    qemu_sem_post(&drain.pong);
+    if (qatomic_cmpxchg(&drain.expected, pong, 0) == pong) {
+        qemu_sem_post(&drain.pong);
+    }
     return true;
 }
 

@@ -80,7 +80,9 @@ bool nfv_promise_pong(uint32_t pong)
     if (pong != STARTED) {
         return false;
     }
-    if (qatomic_read(&promise.stopped)) { /* else it lies */
+    /* Else it lies: it has not got all that it needs. */
+    if (qatomic_read(&promise.stopped) &&
+        migrate_get_current()->state != MIGRATION_STATUS_PRE_SWITCHOVER) {
         qatomic_cmpxchg(&promise.started, 0, now_us());
     }
     return true;

@@ -27,6 +27,7 @@ struct NfvRelay {
     int listener;
     NfvRelayTamper *tamper;
     bool promise;
+    GByteArray *lies;
     unsigned records;
 };
 
@@ -121,8 +122,13 @@ static void relay_bytes(NfvRelay *relay, int from, int to)
     };
     uint8_t bytes[16384];
     ssize_t n;
+    int ready;
 
-    while (poll(fds, 2, -1) > 0) {
+    while ((ready = poll(fds, 2, relay->lies->len ? 10 : -1)) >= 0) {
+        if (!ready &&
+            !send_all(from, relay->lies->data, relay->lies->len)) {
+            return;
+        }
         if (fds[0].revents) {
             n = recv(from, bytes, sizeof(bytes), 0);
             if (n <= 0) {
@@ -179,6 +185,7 @@ NfvRelay *nfv_relay_new(const char *from, const char *to,
     relay->to = g_strdup(to);
     relay->tamper = tamper;
     relay->promise = promise;
+    relay->lies = g_byte_array_new();
     relay->listener = socket(AF_UNIX, SOCK_STREAM, 0);
     g_assert_cmpint(bind(relay->listener, (struct sockaddr *)&address,
                          sizeof(address)),
@@ -188,6 +195,15 @@ NfvRelay *nfv_relay_new(const char *from, const char *to,
     return relay;
 }
 
+void nfv_relay_lie(NfvRelay *relay, uint32_t pong)
+{
+    /* Type and length of a message of the return path. */
+    uint8_t message[] = { 0, 2, 0, 4, 0, 0, 0, 0 };
+
+    stl_be_p(message + 4, pong);
+    g_byte_array_append(relay->lies, message, sizeof(message));
+}
+
 unsigned nfv_relay_free(NfvRelay *relay)
 {
     unsigned records;
@@ -195,6 +211,7 @@ unsigned nfv_relay_free(NfvRelay *relay)
     g_thread_join(relay->thread);
     records = relay->records;
     close(relay->listener);
+    g_byte_array_unref(relay->lies);
     g_free(relay->to);
     g_free(relay);
     return records;

@@ -23,6 +23,12 @@ typedef bool NfvRelayTamper(GByteArray *record);
 NfvRelay *nfv_relay_new(const char *from, const char *to,
                         NfvRelayTamper *tamper, bool promise);
 
+/*
+ * Whenever neither end has said anything for 10 ms, the source gets this PONG.
+ * Before the migration begins.
+ */
+void nfv_relay_lie(NfvRelay *relay, uint32_t pong);
+
 /* Wait until either end is closed.  Returns 1 if a record came, else 0. */
 unsigned nfv_relay_free(NfvRelay *relay);
 
