@@ -409,14 +409,19 @@ static void test_lose_destination(const void *opaque)
 }
 
 /* The source dies: the destination has no guest, and says so; or has it. */
-static void test_kill_source(void)
+static void test_kill_source(const void *opaque)
 {
-    NfvPair ends = {};
+    Phase phase = GPOINTER_TO_INT(opaque);
+    NfvPair ends = { .idle = phase == DRAIN };
+    bool still;
 
     start_both(&ends, HEAT, HEAT, "");
-    reach(&ends, FIRST_ROUND);
+    still = reach(&ends, phase);
     qtest_set_expected_status(ends.to, EXIT_FAILURE);
     qtest_kill_qemu(ends.from);
+    if (still) {
+        kill(qtest_pid(ends.to), SIGCONT);
+    }
     qtest_wait_qemu(ends.to);
     nfv_pair_stop(&ends);
 }
@@ -733,7 +738,7 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/policy/deadline/hung", test_deadline_hung);
     add_phases("cancel", test_cancel);
     add_phases("lose-destination", test_lose_destination);
-    qtest_add_func("nfv/policy/kill-source/first-round", test_kill_source);
+    add_phases("kill-source", test_kill_source);
     qtest_add_func("nfv/policy/kill-source/after", test_kill_source_after);
     qtest_add_func("nfv/policy/user-stops", test_user_stops);
     qtest_add_func("nfv/policy/errors", test_errors);
