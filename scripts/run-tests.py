@@ -31,6 +31,9 @@ def run_set(build, patterns, options, rebuild=False):
     for path in logs:
         path.unlink(missing_ok=True)
     command = [meson, 'test', '-C', build, '--print-errorlogs', '-t', PATIENCE]
+    # Ours one at a time: the guest of one takes huge pages by default, also those that another has reserved.
+    if not options.stock:
+        command += ['--num-processes', '1']
     if not rebuild:
         command += ['--no-rebuild']
     if options.setup:

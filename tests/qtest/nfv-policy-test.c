@@ -200,7 +200,7 @@ static void set_ms(QTestState *qts, const char *name, int64_t ms)
 /* The guest runs on at the source, and can be migrated later. */
 static void test_deadline_cancel(void)
 {
-    NfvPair ends = { .machine = "nfv" };
+    NfvPair ends = { .machine = NFV_PAIR_NFV };
     QDict *info;
 
     start_both(&ends, HEAT, HEAT,
@@ -519,7 +519,7 @@ static void set_switch(QTestState *qts, const char *name, bool on)
 /* The contract may change then; see nfv-postcopy-test. */
 static void test_running(void)
 {
-    NfvPair ends = { .machine = "nfv" };
+    NfvPair ends = { .machine = NFV_PAIR_NFV };
 
     start_both(&ends, HEAT, HEAT, "");
     nfv_pair_begin_slowly(&ends, NFV_PAIR_UNIX);

@@ -712,7 +712,7 @@ static QDict *wait_for_event(NfvPair *p)
 
 static void test_change_to_cancel(void)
 {
-    NfvPair p = { .machine = "nfv" };
+    NfvPair p = { .machine = NFV_PAIR_NFV };
     QDict *result;
 
     nfv_pair_start(&p, "", "");
@@ -739,7 +739,7 @@ static void test_change_to_cancel(void)
 static void test_change_to_postcopy(void)
 {
     const Variant v = { .preempt = true, .multifd = true };
-    NfvPair p = { .machine = "nfv" };
+    NfvPair p = { .machine = NFV_PAIR_NFV };
     const char *never[] = { "failed", NULL };
     QDict *result;
 
@@ -766,7 +766,7 @@ static void test_change_to_postcopy(void)
 static void test_no_convergence(void)
 {
     const Variant v = {};
-    NfvPair p = { .machine = "nfv" };
+    NfvPair p = { .machine = NFV_PAIR_NFV };
     QDict *info, *round, *result;
 
     if (!can_run(&v)) {

@@ -11,6 +11,12 @@
 #include "qobject/qdict.h"
 
 /*
+ * The machine, with small pages: huge ones that another test reserves would do
+ * for one end only, and post-copy wants the same pages on both.
+ */
+#define NFV_PAIR_NFV "nfv,hugepages=off"
+
+/*
  * Set what shall not be the default before the start; strings are not owned.
  */
 typedef struct NfvPair {
