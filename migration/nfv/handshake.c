@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include <zlib.h>
+#include "qemu-version.h"
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "qemu/module.h"
@@ -49,6 +50,13 @@
 #define PAGES_BITS 20
 
 /*
+ * Sent in the same way: a checksum of what decides which arrays can be sent
+ * without their repeats, QEMU's devices and our own plan of them.
+ */
+#define LAYOUT 0x4e600000u
+#define LAYOUT_OF QEMU_FULL_VERSION " 1"
+
+/*
  * About the last migration that left this QEMU.  @asked, @waited: only the
  * migration thread.  @peer is published by the return path thread after @features; then
  * it is not changed until the next migration, which has other threads.
@@ -59,7 +67,7 @@ static uint32_t peer_features;
 static QemuSemaphore answered;
 
 /* About the migration that comes in.  Thread that loads; @was_asked: atomic. */
-static uint32_t source_pages;
+static uint32_t source_pages, source_layout;
 static bool was_asked;
 
 static uint32_t own_pages(void)
@@ -80,6 +88,12 @@ static uint32_t own_pages(void)
     return PAGES | ((sum ^ sum >> PAGES_BITS) & PAGES_MASK);
 }
 
+static uint32_t own_layout(void)
+{
+    return LAYOUT | (crc32(0, (const Bytef *)LAYOUT_OF, strlen(LAYOUT_OF)) &
+                     PAGES_MASK);
+}
+
 void nfv_handshake_start(QEMUFile *f)
 {
     uint32_t features = nfv_migration_features();
@@ -90,6 +104,7 @@ void nfv_handshake_start(QEMUFile *f)
     if (features) {
         trace_nfv_handshake_start(features);
         asked = true;
+        qemu_savevm_send_ping(f, own_layout());
         qemu_savevm_send_ping(f, QUESTION);
     }
 }
@@ -99,7 +114,8 @@ bool nfv_handshake_receive(uint32_t pong)
     bool is_answer = (pong & ~NFV_FEATURE_MASK) == ANSWER;
 
     if (nfv_drain_pong(pong) || nfv_promise_pong(pong) ||
-        (pong & ~PAGES_MASK) == PAGES || pong == NFV_OWED_LAST) {
+        (pong & ~PAGES_MASK) == PAGES || (pong & ~PAGES_MASK) == LAYOUT ||
+        pong == NFV_OWED_LAST) {
         return true;
     }
     if (!is_answer && pong != QUESTION) {
@@ -126,6 +142,9 @@ uint32_t nfv_handshake_answer(uint32_t ping)
     if ((ping & ~PAGES_MASK) == PAGES) {
         source_pages = ping;
     }
+    if ((ping & ~PAGES_MASK) == LAYOUT) {
+        source_layout = ping;
+    }
     if (ping == NFV_OWED_LAST) {
         nfv_owed_wait();
     }
@@ -138,6 +157,9 @@ uint32_t nfv_handshake_answer(uint32_t ping)
     }
     if (source_pages == own_pages()) {
         features |= NFV_FEATURE_SAME_PAGES;
+    }
+    if (source_layout != own_layout()) {
+        features &= ~NFV_FEATURE_REPEATS;
     }
     trace_nfv_handshake_answer(features);
     return ANSWER | features;

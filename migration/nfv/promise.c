@@ -77,12 +77,14 @@ void nfv_promise_predicted(int64_t stop)
 
 bool nfv_promise_pong(uint32_t pong)
 {
+    int state = migrate_get_current()->state;
+
     if (pong != STARTED) {
         return false;
     }
     /* Else it lies: it has not got all that it needs. */
-    if (qatomic_read(&promise.stopped) &&
-        migrate_get_current()->state != MIGRATION_STATUS_PRE_SWITCHOVER) {
+    if (qatomic_read(&promise.stopped) && state != MIGRATION_STATUS_ACTIVE &&
+        state != MIGRATION_STATUS_PRE_SWITCHOVER) {
         qatomic_cmpxchg(&promise.started, 0, now_us());
     }
     return true;
