@@ -30,8 +30,8 @@
 #include "urgent.h"
 #include "trace.h"
 
-/* KVM holds its MMU lock while it clears the log of so much. */
-#define CLEAR_STEP (64 * MiB)
+/* KVM holds its MMU lock while it clears the log of so much, or less. */
+#define CLEAR_MOST (64 * MiB)
 /*
  * In post-copy, who answers the guest waits for the mutex of the bitmap that is
  * held meanwhile.  One page in so many may go before its turn.
@@ -78,9 +78,12 @@ static HotBlock *find(const RAMBlock *rb)
 /* KVM's log begins with all pages dirty, which says nothing of the guest. */
 static void clear_log(RAMBlock *rb)
 {
-    for (uint64_t at = 0; at < rb->used_length; at += CLEAR_STEP) {
+    uint64_t step = MIN(CLEAR_MOST, (uint64_t)qemu_target_page_size() <<
+                                        rb->clear_bmap_shift);
+
+    for (uint64_t at = 0; at < rb->used_length; at += step) {
         memory_region_clear_dirty_bitmap(rb->mr, at,
-                                         MIN(CLEAR_STEP, rb->used_length - at));
+                                         MIN(step, rb->used_length - at));
     }
 }
 

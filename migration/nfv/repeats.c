@@ -8,6 +8,7 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "migration/qemu-file.h"
+#include "system/runstate.h"
 #include "repeats.h"
 #include "trace.h"
 
@@ -17,7 +18,7 @@
  */
 static __thread bool is_saving;
 
-/* Destination: the record has come.  Thread that loads. */
+/* Destination: the record has come, in this stream or an earlier one. */
 static bool is_loading;
 
 void nfv_repeats_set_saving(bool on)
@@ -37,7 +38,7 @@ bool nfv_repeats_saves(void)
 
 bool nfv_repeats_loads(void)
 {
-    return is_loading;
+    return is_loading && runstate_check(RUN_STATE_INMIGRATE);
 }
 
 /* The next chunk of @n elements that are left. */
@@ -96,6 +97,10 @@ static bool coroutine_mixed_fn load_chunk(QEMUFile *f,
     g_autofree uint8_t *in = NULL;
     size_t size;
 
+    if (qemu_file_get_error(f)) {
+        error_report("an array of device state is cut off");
+        return false;
+    }
     if (count < 1 || count > n) {
         error_report("%u elements of device state come for %d of an array",
                      count, n);

@@ -38,7 +38,10 @@ bool nfv_repeats_saves(void);
 void nfv_repeats_save(QEMUFile *f, const NfvVmstatePlan *plan,
                       const void *elements, int n);
 
-/* Destination: whether arrays are received like this.  Thread that loads. */
+/*
+ * Destination: whether arrays are received like this.  Thread that loads; not
+ * for what loads a snapshot after the migration.
+ */
 bool nfv_repeats_loads(void);
 
 /* Receive the rest of one.  False after an error was reported and set in @f. */

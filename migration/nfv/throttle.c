@@ -34,6 +34,7 @@ bool nfv_throttle_spares(const CPUState *cpu)
 /* It gives all vCPUs one quota, and spares none. */
 bool nfv_throttle_check(Error **errp)
 {
+    ERRP_GUARD();
     CPUState *cpu;
 
     if (!nfv_migration_settings()->policy || !migrate_dirty_limit()) {

@@ -15,6 +15,7 @@
 #include "qemu/error-report.h"
 #include "qemu/module.h"
 #include "qobject/json-writer.h"
+#include "system/runstate.h"
 
 /* Instead of those in stubs/: streams are broken here by the thousand. */
 int error_vprintf(const char *fmt, va_list ap)
@@ -25,6 +26,13 @@ int error_vprintf(const char *fmt, va_list ap)
 int error_vprintf_unless_qmp(const char *fmt, va_list ap)
 {
     return 0;
+}
+
+static RunState state = RUN_STATE_INMIGRATE;
+
+bool runstate_check(RunState is)
+{
+    return is == state;
 }
 
 /* A device with an array of each kind */
@@ -839,6 +847,17 @@ static void test_repeats_altered(void)
     g_assert_cmpint(refused, >, 100);
 }
 
+/* A snapshot that is loaded after the migration has its arrays whole. */
+static void test_repeats_snapshot(void)
+{
+    nfv_repeats_set_loading(true);
+    g_assert(nfv_repeats_loads());
+    state = RUN_STATE_RESTORE_VM;
+    g_assert(!nfv_repeats_loads());
+    state = RUN_STATE_INMIGRATE;
+    nfv_repeats_set_loading(false);
+}
+
 static void *other_thread(void *opaque)
 {
     return GINT_TO_POINTER(nfv_repeats_saves());
@@ -873,6 +892,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/vmstate/repeats-mark", test_repeats_mark);
     g_test_add_func("/nfv/vmstate/repeats-hostile", test_repeats_hostile);
     g_test_add_func("/nfv/vmstate/repeats-altered", test_repeats_altered);
+    g_test_add_func("/nfv/vmstate/repeats-snapshot", test_repeats_snapshot);
     g_test_add_func("/nfv/vmstate/repeats-thread", test_repeats_thread);
     return g_test_run();
 }
