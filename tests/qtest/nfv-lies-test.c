@@ -57,18 +57,29 @@ static void end(Ends *e)
     g_free(e->near_uri);
 }
 
+/* What the source takes the destination for. */
+static void check_peer(QTestState *from, const char *peer)
+{
+    QDict *said = qtest_qmp_assert_success_ref(
+        from, "{ 'execute': 'query-nfv-migration' }");
+
+    g_assert_cmpstr(qdict_get_str(said, "peer"), ==, peer);
+    qobject_unref(said);
+}
+
 /* From @first to @last in steps, @times each. */
 typedef struct Lie {
     const char *name;
     uint32_t first, last, step;
     unsigned times;
+    const char *peer; /* the first answer counts; NULL: no lie is one */
 } Lie;
 
 static const Lie lies[] = {
     { "drain", 0x6e666400, 0x6e6664ff, 1, 20 },
     { "started", STARTED, STARTED, 1, 1000 },
-    { "answer", 0x4e460000, 0x4e46ffff, 0x1111, 20 },
-    { "stock", 0x6e667601, 0x6e667601, 1, 1000 },
+    { "answer", 0x4e460000, 0x4e46ffff, 0x1111, 20, "nfv" },
+    { "stock", 0x6e667601, 0x6e667601, 1, 1000, "stock" },
     { "pages", 0x4e500000, 0x4e5fffff, 0x1111, 20 },
     { "last", 0x6e666c00, 0x6e666c00, 1, 1000 },
     { "other", 0, 0xffffffff, 0x1000001, 1 },
@@ -89,6 +100,8 @@ static void test_lie(const void *opaque)
     wait_for_migration_complete(e.ends->from);
     wait_for_migration_complete(e.ends->to);
     nfv_ends_compare(e.ends, 0, NFV_ENDS_BYTES);
+    check_peer(e.ends->from, lie->peer ?: "nfv");
+    g_assert_cmpuint(nfv_relay_told(e.relay), >, 0);
     end(&e);
 }
 
@@ -111,6 +124,7 @@ static void test_deadline(void)
     g_assert_true(qdict_get_bool(status, "running"));
     qobject_unref(status);
     nfv_ends_check(e.ends->from, 4096, 256, 3, 1);
+    g_assert_cmpuint(nfv_relay_told(e.relay), >, 0);
     end(&e);
 }
 

@@ -11,9 +11,7 @@
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
 #include "migration/nfv/pcilist.h"
-#include "nfv/ends.h"
-#include "nfv/relay.h"
-#include "qobject/qdict.h"
+#include "nfv/hostile.h"
 
 #define ON "-global migration.pcimap=on"
 /* A virtio device on the root bus, others behind a root port and a bridge. */
@@ -24,9 +22,6 @@
     " -device pcie-pci-bridge,id=bridge,addr=7"                      \
     " -device virtio-rng-pci,bus=bridge,addr=1"                      \
     " -device e1000e,romfile=,addr=8"
-
-/* Where things are in a list with its flag before it. */
-enum { MAGIC = 8, VERSION = 12, PAYLOAD = 24 };
 
 /* What firmware does. */
 
@@ -224,40 +219,9 @@ static void test_case(const void *opaque)
 
 /* Hostile lists */
 
-static bool flip(GByteArray *list)
-{
-    list->data[PAYLOAD + 20] ^= 1;
-    return true;
-}
-
-static bool newer(GByteArray *list)
-{
-    stl_be_p(list->data + VERSION, nfv_pcilist_kind.version + 1);
-    return true;
-}
-
 static bool unknown(GByteArray *list)
 {
-    list->data[MAGIC + 3] = '?';
-    return true;
-}
-
-static bool truncate_list(GByteArray *list)
-{
-    g_byte_array_set_size(list, list->len - 1);
-    return false;
-}
-
-static bool twice(GByteArray *list)
-{
-    g_autofree uint8_t *copy = g_memdup2(list->data, list->len);
-
-    g_byte_array_append(list, copy, list->len);
-    return true;
-}
-
-static bool leave(GByteArray *list)
-{
+    list->data[NFV_HOSTILE_MAGIC + 3] = '?';
     return true;
 }
 
@@ -280,59 +244,33 @@ static bool nonsense(GByteArray *list)
         nfv_pcilist_add(other, path, config);
     }
     nfv_record_finish(other);
-    g_byte_array_set_size(list, MAGIC);
+    g_byte_array_set_size(list, NFV_HOSTILE_MAGIC);
     g_byte_array_append(list, other->data, other->len);
     return true;
 }
 
-typedef struct Hostile {
-    const char *name;
-    NfvRelayTamper *tamper;
-    const char *words; /* of the destination; NULL: it is content */
-    bool off;          /* pcimap, on the destination */
-} Hostile;
-
-static const Hostile hostiles[] = {
-    { "good", leave },
+static const NfvHostile hostiles[] = {
+    { "good", nfv_hostile_leave },
     { "nonsense", nonsense },
-    { "flipped", flip, "list of PCI devices: checksum" },
-    { "newer", newer, "list of PCI devices: version 2 is not 1" },
+    { "flipped", nfv_hostile_flip, "list of PCI devices: checksum" },
+    { "newer", nfv_hostile_newer, "list of PCI devices: version 2 is not 1" },
     { "unknown", unknown, "a record with magic 0x4e46563f came" },
-    { "truncated", truncate_list, "list of PCI devices: cut off" },
-    { "twice", twice, "list of PCI devices: it came twice" },
-    { "unasked", leave, "list of PCI devices: it came though pcimap is off",
-      true },
+    { "truncated", nfv_hostile_truncate, "list of PCI devices: cut off" },
+    { "twice", nfv_hostile_twice, "list of PCI devices: it came twice" },
+    { "unasked", nfv_hostile_leave,
+      "list of PCI devices: it came though pcimap is off", true },
 };
 
 static void test_hostile(const void *opaque)
 {
-    const Hostile *c = opaque;
+    const NfvHostile *c = opaque;
     g_autoptr(NfvEnds) ends = nfv_ends_new();
-    g_autofree char *near = nfv_ends_path(ends, "near");
-    g_autofree char *far = nfv_ends_path(ends, "far");
-    g_autofree char *near_uri = g_strdup_printf("unix:%s", near);
-    g_autofree char *far_uri = g_strdup_printf("unix:%s", far);
-    NfvRelay *relay;
 
     start_ends(ends, ON, c->off ? "-global migration.vmstate=on" : ON);
-    migrate_incoming_qmp(ends->to, far_uri, NULL, "{}");
-    relay = nfv_relay_new(near, far, c->tamper, c->off);
-    migrate_qmp(ends->from, ends->to, near_uri, NULL, "{}");
-    if (c->words) {
-        QDict *status;
-
-        nfv_ends_expect_refusal(ends, c->words);
-        wait_for_migration_fail(ends->from, true);
-        status = qtest_qmp_assert_success_ref(ends->from,
-                                              "{ 'execute': 'query-status' }");
-        g_assert_true(qdict_get_bool(status, "running"));
-        qobject_unref(status);
-    } else {
-        wait_for_migration_complete(ends->from);
-        wait_for_migration_complete(ends->to);
+    nfv_hostile_migrate(ends, c);
+    if (!c->words) {
         check_same(ends);
     }
-    g_assert_cmpuint(nfv_relay_free(relay), ==, 1);
 }
 
 int main(int argc, char **argv)
@@ -343,11 +281,7 @@ int main(int argc, char **argv)
 
         qtest_add_data_func(path, &cases[i], test_case);
     }
-    for (int i = 0; i < ARRAY_SIZE(hostiles); i++) {
-        g_autofree char *path =
-            g_strdup_printf("nfv/pcimap/hostile/%s", hostiles[i].name);
-
-        qtest_add_data_func(path, &hostiles[i], test_hostile);
-    }
+    nfv_hostile_add("nfv/pcimap/hostile", hostiles, ARRAY_SIZE(hostiles),
+                    test_hostile);
     return g_test_run();
 }

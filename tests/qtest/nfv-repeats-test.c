@@ -11,16 +11,13 @@
 #include "libqtest.h"
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
-#include "nfv/ends.h"
-#include "nfv/relay.h"
-#include "qobject/qdict.h"
+#include "nfv/hostile.h"
 
 #define ON "-global migration.vmstate=on"
 #define UNDESCRIBED " -global migration.vmdesc=off"
+/* The upper bits of the PING with the checksum of the build. */
+#define LAYOUT 0x4e6
 #define DEVICE " -device virtio-rng-pci,addr=5"
-
-/* Where things are in the record with its flag before it. */
-enum { MAGIC = 8, VERSION = 12, LENGTH = 16, CHECKSUM = 20, END = 24 };
 
 static void start_ends(NfvEnds *ends, const char *from, const char *to)
 {
@@ -103,44 +100,43 @@ static void test_case(const void *opaque)
     g_assert_cmpuint(g_bytes_get_size(from), ==, g_bytes_get_size(to));
 }
 
+/* The arrays of another build may be other arrays. */
+static void test_other_build(void)
+{
+    g_autoptr(NfvEnds) ends = nfv_ends_new();
+    g_autofree char *near = nfv_ends_path(ends, "near");
+    g_autofree char *far = nfv_ends_path(ends, "far");
+    g_autofree char *near_uri = g_strdup_printf("unix:%s", near);
+    g_autofree char *far_uri = g_strdup_printf("unix:%s", far);
+    NfvRelay *relay;
+
+    start_ends(ends, ON UNDESCRIBED, ON UNDESCRIBED);
+    migrate_incoming_qmp(ends->to, far_uri, NULL, "{}");
+    relay = nfv_relay_new(near, far, nfv_hostile_leave, false);
+    nfv_relay_alter_ping(relay, LAYOUT);
+    migrate_qmp(ends->from, ends->to, near_uri, NULL, "{}");
+    wait_for_migration_complete(ends->from);
+    wait_for_migration_complete(ends->to);
+    nfv_ends_compare(ends, 0, NFV_ENDS_BYTES);
+    g_assert_false(is_in_trace(ends, "from.trace", "nfv_repeats_save"));
+    g_assert_false(is_in_trace(ends, "to.trace", "nfv_repeats_load"));
+    g_assert_cmpuint(nfv_relay_altered(relay), ==, 1);
+    g_assert_cmpuint(nfv_relay_free(relay), ==, 0);
+}
+
 /* Hostile announcements */
 
+/* It has no payload. */
 static bool leave(GByteArray *record)
 {
-    g_assert_cmphex(ldl_be_p(record->data + MAGIC), ==, 0x4e465652);
-    g_assert_cmpuint(record->len, ==, END);
-    return true;
-}
-
-static bool flip(GByteArray *record)
-{
-    record->data[CHECKSUM] ^= 1;
-    return true;
-}
-
-static bool newer(GByteArray *record)
-{
-    stl_be_p(record->data + VERSION, 2);
+    g_assert_cmphex(ldl_be_p(record->data + NFV_HOSTILE_MAGIC), ==, 0x4e465652);
+    g_assert_cmpuint(record->len, ==, NFV_HOSTILE_PAYLOAD);
     return true;
 }
 
 static bool too_long(GByteArray *record)
 {
-    stl_be_p(record->data + LENGTH, 1);
-    return true;
-}
-
-static bool truncate_record(GByteArray *record)
-{
-    g_byte_array_set_size(record, END - 1);
-    return false;
-}
-
-static bool twice(GByteArray *record)
-{
-    g_autofree uint8_t *copy = g_memdup2(record->data, record->len);
-
-    g_byte_array_append(record, copy, record->len);
+    stl_be_p(record->data + NFV_HOSTILE_LENGTH, 1);
     return true;
 }
 
@@ -151,20 +147,14 @@ static bool swallow(GByteArray *record)
     return true;
 }
 
-typedef struct Hostile {
-    const char *name;
-    NfvRelayTamper *tamper;
-    const char *words; /* of the destination; NULL: it is content */
-    bool off;          /* on the destination */
-} Hostile;
-
-static const Hostile hostiles[] = {
+static const NfvHostile hostiles[] = {
     { "good", leave },
-    { "flipped", flip, "announcement of repeats: checksum" },
-    { "newer", newer, "announcement of repeats: version 2 is not 1" },
+    { "flipped", nfv_hostile_flip, "announcement of repeats: checksum" },
+    { "newer", nfv_hostile_newer,
+      "announcement of repeats: version 2 is not 1" },
     { "too-long", too_long, "announcement of repeats: 1 bytes are more than" },
-    { "truncated", truncate_record, "a record is cut off in its header" },
-    { "twice", twice, "announcement of repeats: it came twice" },
+    { "truncated", nfv_hostile_truncate, "a record is cut off in its header" },
+    { "twice", nfv_hostile_twice, "announcement of repeats: it came twice" },
     { "unasked", leave, "announcement of repeats: it came though vmstate is off",
       true },
     { "swallowed", swallow, "load of migration failed" },
@@ -172,35 +162,17 @@ static const Hostile hostiles[] = {
 
 static void test_hostile(const void *opaque)
 {
-    const Hostile *c = opaque;
+    const NfvHostile *c = opaque;
     g_autoptr(NfvEnds) ends = nfv_ends_new();
-    g_autofree char *near = nfv_ends_path(ends, "near");
-    g_autofree char *far = nfv_ends_path(ends, "far");
-    g_autofree char *near_uri = g_strdup_printf("unix:%s", near);
-    g_autofree char *far_uri = g_strdup_printf("unix:%s", far);
-    NfvRelay *relay;
 
     start_ends(ends, ON UNDESCRIBED,
                c->off ? "-global migration.popmap=on" : ON UNDESCRIBED);
-    migrate_incoming_qmp(ends->to, far_uri, NULL, "{}");
-    relay = nfv_relay_new(near, far, c->tamper, c->off);
-    migrate_qmp(ends->from, ends->to, near_uri, NULL, "{}");
+    nfv_hostile_migrate(ends, c);
     if (c->words) {
-        QDict *status;
-
-        nfv_ends_expect_refusal(ends, c->words);
-        wait_for_migration_fail(ends->from, true);
-        status = qtest_qmp_assert_success_ref(ends->from,
-                                              "{ 'execute': 'query-status' }");
-        g_assert_true(qdict_get_bool(status, "running"));
-        qobject_unref(status);
         nfv_ends_check(ends->from, 4096, 256, 3, 1);
     } else {
-        wait_for_migration_complete(ends->from);
-        wait_for_migration_complete(ends->to);
         nfv_ends_compare(ends, 0, NFV_ENDS_BYTES);
     }
-    g_assert_cmpuint(nfv_relay_free(relay), ==, 1);
 }
 
 int main(int argc, char **argv)
@@ -212,11 +184,8 @@ int main(int argc, char **argv)
 
         qtest_add_data_func(path, &cases[i], test_case);
     }
-    for (int i = 0; i < ARRAY_SIZE(hostiles); i++) {
-        g_autofree char *path =
-            g_strdup_printf("nfv/repeats/hostile/%s", hostiles[i].name);
-
-        qtest_add_data_func(path, &hostiles[i], test_hostile);
-    }
+    qtest_add_func("nfv/repeats/other-build", test_other_build);
+    nfv_hostile_add("nfv/repeats/hostile", hostiles, ARRAY_SIZE(hostiles),
+                    test_hostile);
     return g_test_run();
 }

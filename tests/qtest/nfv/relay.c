@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include <poll.h>
 #include <sys/un.h>
+#include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "relay.h"
 
@@ -18,6 +19,10 @@ static const uint8_t mark[] = { 0, 0, 0, 0, 0, 0, 0x04, 0, 'N', 'F', 'V' };
 /* The answer of stock to the handshake, and that of a QEMU with all features */
 static const uint8_t echo[] = { 0x6e, 0x66, 0x76, 0x01 };
 static const uint8_t answer[] = { 0x4e, 0x46, 0xff, 0xff };
+/* A PING before its value, and all of it. */
+static const uint8_t ping[] = { 8, 0, 2, 0, 4 };
+#define PING_LENGTH (sizeof(ping) + 4)
+
 /* With popmap off, but something else on: the features follow. */
 #define ANSWER_PREFIX 2
 
@@ -28,7 +33,9 @@ struct NfvRelay {
     NfvRelayTamper *tamper;
     bool promise;
     GByteArray *lies;
+    unsigned upper; /* of the PING to alter, or 0 */
     unsigned records;
+    unsigned told, altered; /* atomic */
 };
 
 static struct sockaddr_un address_of(const char *path)
@@ -113,6 +120,32 @@ static void promise_all(uint8_t *bytes, size_t length)
     }
 }
 
+static void alter_ping(NfvRelay *relay, GByteArray *bytes)
+{
+    for (size_t at = 0; at + PING_LENGTH <= bytes->len; at++) {
+        uint8_t *value = bytes->data + at + sizeof(ping);
+
+        if (relay->upper && !relay->altered &&
+            !memcmp(bytes->data + at, ping, sizeof(ping)) &&
+            ldl_be_p(value) >> 20 == relay->upper) {
+            value[3] ^= 1;
+            qatomic_inc(&relay->altered);
+        }
+    }
+}
+
+static bool tell_lies(NfvRelay *relay, int to)
+{
+    if (!relay->lies->len) {
+        return true;
+    }
+    if (!send_all(to, relay->lies->data, relay->lies->len)) {
+        return false;
+    }
+    qatomic_inc(&relay->told);
+    return true;
+}
+
 static void relay_bytes(NfvRelay *relay, int from, int to)
 {
     g_autoptr(GByteArray) pending = g_byte_array_new();
@@ -125,8 +158,7 @@ static void relay_bytes(NfvRelay *relay, int from, int to)
     int ready;
 
     while ((ready = poll(fds, 2, relay->lies->len ? 10 : -1)) >= 0) {
-        if (!ready &&
-            !send_all(from, relay->lies->data, relay->lies->len)) {
+        if (!ready && !tell_lies(relay, from)) {
             return;
         }
         if (fds[0].revents) {
@@ -140,6 +172,7 @@ static void relay_bytes(NfvRelay *relay, int from, int to)
                 }
             } else {
                 g_byte_array_append(pending, bytes, n);
+                alter_ping(relay, pending);
                 if (!forward(relay, to, pending)) {
                     return;
                 }
@@ -153,7 +186,7 @@ static void relay_bytes(NfvRelay *relay, int from, int to)
             if (relay->promise) {
                 promise_all(bytes, n);
             }
-            if (!send_all(from, bytes, n)) {
+            if (!tell_lies(relay, from) || !send_all(from, bytes, n)) {
                 return;
             }
         }
@@ -202,6 +235,21 @@ void nfv_relay_lie(NfvRelay *relay, uint32_t pong)
 
     stl_be_p(message + 4, pong);
     g_byte_array_append(relay->lies, message, sizeof(message));
+}
+
+void nfv_relay_alter_ping(NfvRelay *relay, unsigned upper)
+{
+    relay->upper = upper;
+}
+
+unsigned nfv_relay_told(NfvRelay *relay)
+{
+    return qatomic_read(&relay->told);
+}
+
+unsigned nfv_relay_altered(NfvRelay *relay)
+{
+    return qatomic_read(&relay->altered);
 }
 
 unsigned nfv_relay_free(NfvRelay *relay)

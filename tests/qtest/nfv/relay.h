@@ -24,10 +24,20 @@ NfvRelay *nfv_relay_new(const char *from, const char *to,
                         NfvRelayTamper *tamper, bool promise);
 
 /*
- * Whenever neither end has said anything for 10 ms, the source gets this PONG.
- * Before the migration begins.
+ * The source gets this PONG before anything that the destination says, and
+ * whenever neither has said anything for 10 ms.  Before the migration begins.
  */
 void nfv_relay_lie(NfvRelay *relay, uint32_t pong);
+
+/*
+ * Flip a bit of the first PING with these upper 12 bits.  Before the migration
+ * begins.
+ */
+void nfv_relay_alter_ping(NfvRelay *relay, unsigned upper);
+
+/* How often all lies were told, and how many PINGs were altered.  Any thread. */
+unsigned nfv_relay_told(NfvRelay *relay);
+unsigned nfv_relay_altered(NfvRelay *relay);
 
 /* Wait until either end is closed.  Returns 1 if a record came, else 0. */
 unsigned nfv_relay_free(NfvRelay *relay);
