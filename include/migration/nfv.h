@@ -369,6 +369,20 @@ bool nfv_urgent_follow(RAMBlock **rb, unsigned long *page);
 bool nfv_postcopy_keeps_ram(void);
 
 /*
+ * Destination: the error of the stream @f, or of the preempt channel if that can
+ * mean @f; 0 where all of post-copy has come.  After its next byte was read,
+ * which is 0 if there is none.  Thread that loads.
+ */
+int nfv_pause_load_error(QEMUFile *f);
+
+/*
+ * Destination: whether the stream @f, which broke, can be recovered because the
+ * guest runs, or is to run, here.  Waits until the devices are loaded, or cannot
+ * be without a page.  Thread that loads RAM, or the devices.
+ */
+bool nfv_pause_is_possible(QEMUFile *f);
+
+/*
  * Destination: whether a page must be written that came as zero and had nothing
  * before: in post-copy the guest would wait for it.  Thread that loads.
  */

@@ -21,7 +21,8 @@
 
 static struct {
     /* Migration thread. */
-    uint8_t number; /* of the last PING */
+    uint8_t number; /* of the last PING of ours */
+    uint32_t ping;  /* the last one, of ours or another */
     int64_t start;  /* us; 0: none is under way */
 
     /*
@@ -33,6 +34,11 @@ static struct {
 
     int64_t time; /* us, atomic */
 } drain = { .time = -1 };
+
+static bool is_ours(uint32_t ping)
+{
+    return (ping & PING_MASK) == PING;
+}
 
 static int64_t now_us(void)
 {
@@ -55,8 +61,12 @@ bool nfv_drain_possible(MigrationState *s)
 
 void nfv_drain_start(MigrationState *s)
 {
-    uint32_t ping = PING | ++drain.number;
+    nfv_drain_start_with(s, PING | ++drain.number);
+}
 
+void nfv_drain_start_with(MigrationState *s, uint32_t ping)
+{
+    drain.ping = ping;
     qatomic_set(&drain.expected, ping);
     /* An answer that came too late for the one before. */
     qemu_sem_timedwait(&drain.pong, 0);
@@ -79,21 +89,21 @@ NfvDrain nfv_drain_wait(MigrationState *s)
     if (qatomic_read(&drain.expected)) {
         return NFV_DRAIN_PENDING;
     }
-    qatomic_set(&drain.time, now_us() - drain.start);
-    trace_nfv_drain(drain.time);
+    if (is_ours(drain.ping)) {
+        qatomic_set(&drain.time, now_us() - drain.start);
+    }
+    trace_nfv_drain(drain.ping, now_us() - drain.start);
     drain.start = 0;
     return NFV_DRAIN_DONE;
 }
 
 bool nfv_drain_pong(uint32_t pong)
 {
-    if ((pong & PING_MASK) != PING) {
-        return false;
-    }
-    if (qatomic_cmpxchg(&drain.expected, pong, 0) == pong) {
+    if (pong && qatomic_cmpxchg(&drain.expected, pong, 0) == pong) {
         qemu_sem_post(&drain.pong);
+        return true;
     }
-    return true;
+    return is_ours(pong);
 }
 
 int64_t nfv_drain_time(void)

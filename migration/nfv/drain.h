@@ -26,16 +26,19 @@ bool nfv_drain_possible(struct MigrationState *s);
 
 void nfv_drain_start(struct MigrationState *s);
 
+/* Another PING is the proof, not 0; the time that it takes is not kept. */
+void nfv_drain_start_with(struct MigrationState *s, uint32_t ping);
+
 /* Between the start and the first answer other than NFV_DRAIN_PENDING. */
 bool nfv_drain_is_running(void);
 
 /* Waits at most 10 ms. */
 NfvDrain nfv_drain_wait(struct MigrationState *s);
 
-/* True if the PONG answers a PING of the drain's.  Return path thread. */
+/* True if the PONG is the proof, or is a drain's own.  Return path thread. */
 bool nfv_drain_pong(uint32_t pong);
 
-/* Microseconds that the last one took, or -1.  Any thread. */
+/* Microseconds that the last one of its own took, or -1.  Any thread. */
 int64_t nfv_drain_time(void);
 
 #endif

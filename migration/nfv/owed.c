@@ -12,6 +12,7 @@
 #include "exec/target_page.h"
 #include "migration/migration.h"
 #include "migration/nfv.h"
+#include "migration/postcopy-ram.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "owed.h"
@@ -26,9 +27,11 @@ typedef struct Debt {
 } Debt;
 
 static GArray *debts; /* of Debt */
+static bool settled;  /* the source has ended, and nothing is owed */
 
 void nfv_owed_reset(void)
 {
+    settled = false;
     for (guint i = 0; debts && i < debts->len; i++) {
         g_free(g_array_index(debts, Debt, i).pages);
     }
@@ -111,4 +114,12 @@ void nfv_owed_wait(void)
         }
         g_usleep(LOOK_US);
     }
+    settled = nfv_migration_settings()->postcopy &&
+              (postcopy_state_get() == POSTCOPY_INCOMING_LISTENING ||
+               postcopy_state_get() == POSTCOPY_INCOMING_RUNNING);
+}
+
+bool nfv_owed_is_settled(void)
+{
+    return settled;
 }

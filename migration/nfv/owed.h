@@ -11,7 +11,8 @@
 
 /*
  * A PING with which a source ends post-copy, by the main channel: "nfl\0".  The
- * destination answers when it has all that it is owed.
+ * destination answers when it has all that it is owed.  Until then a broken link
+ * can be recovered; where the source completes, it cannot.
  */
 #define NFV_OWED_LAST 0x6e666c00u
 
@@ -26,5 +27,8 @@ void nfv_owed_add(RAMBlock *rb, ram_addr_t start, uint64_t length);
  * error on the main channel, so that it can be recovered, if that takes too long.
  */
 void nfv_owed_wait(void);
+
+/* Whether that has been asked for, in post-copy, and all has come. */
+bool nfv_owed_is_settled(void);
 
 #endif

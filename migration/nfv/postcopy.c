@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/rcu.h"
 #include "qemu/units.h"
@@ -274,10 +275,17 @@ static Stage flush_channels(MigrationState *s)
     return qatomic_read(&source.flush) ? STAGE_FLUSH : STAGE_DISCARD;
 }
 
-/* The way back is gone, without which nobody could answer the guest there. */
+/*
+ * The way back is gone, without which nobody could answer the guest there.  In
+ * post-copy it pauses then, and can be recovered.
+ */
 static void fail(MigrationState *s)
 {
-    qemu_file_set_error(s->to_dst_file, -EIO);
+    /* Who cancels shuts it down, too, and has the BQL until the state says so. */
+    BQL_LOCK_GUARD();
+    if (s->state != MIGRATION_STATUS_CANCELLING) {
+        qemu_file_set_error(s->to_dst_file, -EIO);
+    }
 }
 
 static Stage tell_and_discard(MigrationState *s)
@@ -368,24 +376,31 @@ static void shorten_queue(MigrationState *s)
     }
 }
 
-/* Nobody hears what the guest asks for; QEMU would see that at the end. */
-static bool is_deaf(const MigrationState *s)
-{
-    return s->rp_state.from_dst_file &&
-           qemu_file_get_error(s->rp_state.from_dst_file);
-}
-
-/* The destination may close the preempt channel when this was answered. */
+/*
+ * Not before the destination says that it has all: what is lost on the way then
+ * can be sent again, and it may close the preempt channel.
+ */
 static NfvPolicyStep complete(MigrationState *s)
 {
     uint32_t features = 0;
+    NfvDrain drain;
 
     /* It may have prefetched also if post-copy was announced early. */
-    if (nfv_migration_peer(&features, false) == NFV_PEER_NFV &&
-        (features & NFV_FEATURE_POSTCOPY)) {
-        qemu_savevm_send_ping(s->to_dst_file, NFV_OWED_LAST);
+    if (nfv_migration_peer(&features, false) != NFV_PEER_NFV ||
+        !(features & NFV_FEATURE_POSTCOPY)) {
+        return NFV_POLICY_COMPLETE;
     }
-    return NFV_POLICY_COMPLETE;
+    trace_nfv_postcopy_last();
+    nfv_drain_start_with(s, NFV_OWED_LAST);
+    do {
+        drain = nfv_drain_wait(s);
+    } while (drain == NFV_DRAIN_PENDING &&
+             !qemu_file_get_error(s->to_dst_file));
+    if (drain == NFV_DRAIN_DONE) {
+        return NFV_POLICY_COMPLETE;
+    }
+    fail(s);
+    return NFV_POLICY_RESUME;
 }
 
 NfvPolicyStep nfv_postcopy_step(MigrationState *s)
@@ -400,8 +415,9 @@ NfvPolicyStep nfv_postcopy_step(MigrationState *s)
         nfv_heat_push();
     }
     shorten_queue(s);
-    if (is_deaf(s)) {
-        fail(s); /* it pauses, and can be recovered */
+    if (!nfv_drain_possible(s)) {
+        /* Nobody hears what the guest asks for; QEMU would see that at the end */
+        fail(s);
         return NFV_POLICY_RESUME;
     }
     /*

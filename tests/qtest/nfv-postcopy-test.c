@@ -1,5 +1,5 @@
 /*
- * Post-copy: every switch, broken links and lost ends, and what it refuses
+ * Post-copy: every switch, what it refuses, and the contract
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -10,97 +10,15 @@
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
 #include "nfv/hugepages.h"
-#include "nfv/pair.h"
+#include "nfv/post.h"
 #include "nfv/stock.h"
-#include "nfv/tcp.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "qobject/qnum.h"
 
-#define MIB (1024 * 1024)
-#define SLOW (16 * MIB) /* bytes a second */
-#define TRICKLE (64 * 1024)
-#define HUGE_KIB 2048
-#define HUGE_PAGES 128 /* of both ends */
-
-#define SHORTENED "nfv_net_shorten_queue"
-#define ALL_ON                                                             \
-    "-global migration.popmap=on -global migration.policy=on "             \
-    "-global migration.heat=on -global migration.net=on "                  \
-    "-global migration.postcopy=on -global migration.early-discard=on "    \
-    "-global migration.hot-push=on -global migration.prefetch=on "         \
-    "-trace nfv_postcopy_switch -trace nfv_postcopy_discard "              \
-    "-trace " SHORTENED " "
-#define OF_HUGE_PAGES                                                      \
-    "-machine memory-backend=m "                                           \
-    "-object memory-backend-memfd,id=m,size=128M,hugetlb=on,hugetlbsize=2M"
-
-static const char *ended[] = { "failed", "cancelled", "completed", NULL };
-static const char *completed[] = { "completed", NULL };
-
-/* Channels */
-
-typedef struct Variant {
-    bool preempt, multifd, huge;
-} Variant;
-
-static bool can_run(const Variant *v)
-{
-    if (!ufd_version_check(NULL)) {
-        g_test_skip("userfaultfd is not available");
-        return false;
-    }
-    return !v->huge || nfv_huge_reserve(HUGE_KIB, HUGE_PAGES);
-}
-
-static void set_capabilities(NfvPair *p, const Variant *v)
-{
-    nfv_pair_set_capability(p, "return-path");
-    nfv_pair_set_capability(p, "postcopy-ram");
-    if (v->preempt) {
-        nfv_pair_set_capability(p, "postcopy-preempt");
-    }
-    if (v->multifd) {
-        nfv_pair_set_capability(p, "multifd");
-    }
-}
-
-static void start_both(NfvPair *p, const Variant *v, const char *options)
-{
-    p->memory = v->huge ? OF_HUGE_PAGES : "";
-    nfv_pair_start(p, options, options);
-    set_capabilities(p, v);
-}
-
-/* What the guest does not wait for goes slowly, until it is let go. */
-static void ask_for_postcopy(NfvPair *p)
-{
-    migrate_set_parameter_int(p->from, "max-postcopy-bandwidth", SLOW);
-    qtest_qmp_assert_success(p->from,
-                             "{ 'execute': 'migrate-start-postcopy' }");
-}
-
-/* Some of the memory has gone. */
-static void begin_precopy(NfvPair *p, const char *listen)
-{
-    nfv_pair_begin_slowly(p, listen);
-    while (read_ram_property_int(p->from, "transferred") < 4 * MIB) {
-        g_usleep(10 * 1000);
-    }
-}
-
-static void switch_to_postcopy(NfvPair *p)
-{
-    ask_for_postcopy(p);
-    wait_for_migration_status(p->from, "postcopy-active", ended);
-    wait_for_migration_status(p->to, "postcopy-active", ended);
-}
-
-static void begin_postcopy(NfvPair *p)
-{
-    begin_precopy(p, NFV_PAIR_UNIX);
-    switch_to_postcopy(p);
-}
+/* Memory above that which the guest writes to. */
+#define UNUSED_END (128 * NFV_POST_MIB)
+#define UNUSED_STEP (NFV_POST_MIB / 2)
 
 /* Stalls are counted by vCPU and by length; all counts agree. */
 static void check_stalls(QTestState *qts, bool counted)
@@ -135,43 +53,11 @@ static void check_stalls(QTestState *qts, bool counted)
     qobject_unref(info);
 }
 
-static QDict *result_of(QTestState *qts)
-{
-    QDict *info = nfv_pair_query(qts);
-    QDict *result = qobject_ref(qdict_get_qdict(info, "result"));
-
-    qobject_unref(info);
-    return result;
-}
-
-static void check_result(QTestState *qts, bool postcopy, const char *verdict)
-{
-    QDict *result = result_of(qts);
-
-    g_assert_cmpstr(qdict_get_str(result, "status"), ==, "completed");
-    g_assert_cmpstr(qdict_get_str(result, "verdict"), ==, verdict);
-    g_assert_cmpint(qdict_get_bool(result, "postcopy"), ==, postcopy);
-    g_assert_cmpint(qdict_get_int(result, "total"), >=,
-                    qdict_get_int(result, "downtime"));
-    qobject_unref(result);
-}
-
-static unsigned said(NfvPair *p, const char *name, const char *words)
-{
-    g_autofree char *text = nfv_pair_log(p, name);
-    unsigned n = 0;
-
-    for (const char *at = text; (at = strstr(at, words)); at++) {
-        n++;
-    }
-    return n;
-}
-
 /* Each switch */
 
 typedef struct Case {
     const char *off; /* a switch, or NULL */
-    Variant v;
+    NfvPostVariant v;
 } Case;
 
 static void test_migrate(const void *opaque)
@@ -179,22 +65,24 @@ static void test_migrate(const void *opaque)
     const Case *c = opaque;
     bool parity = g_strcmp0(c->off, "postcopy");
     g_autofree char *options =
-        c->off ? g_strdup_printf(ALL_ON "-global migration.%s=off", c->off) :
-                 g_strdup(ALL_ON);
+        c->off ? g_strdup_printf(NFV_POST_ON "-global migration.%s=off",
+                                 c->off) :
+                 g_strdup(NFV_POST_ON);
     NfvPair p = {};
 
-    if (!can_run(&c->v)) {
+    if (!nfv_post_can_run(&c->v)) {
         return;
     }
-    start_both(&p, &c->v, options);
-    begin_postcopy(&p);
-    g_assert_cmpint(said(&p, "from", "nfv_postcopy_switch"), ==, parity);
-    g_assert_cmpint(!said(&p, "from", "nfv_postcopy_discard"), ==,
+    nfv_post_start(&p, &c->v, options);
+    nfv_post_begin(&p);
+    g_assert_cmpint(nfv_post_said(&p, "from", "nfv_postcopy_switch"), ==,
+                    parity);
+    g_assert_cmpint(!nfv_post_said(&p, "from", "nfv_postcopy_discard"), ==,
                     !parity || !g_strcmp0(c->off, "early-discard"));
     nfv_pair_finish(&p);
     check_stalls(p.to, parity);
     if (g_strcmp0(c->off, "policy")) {
-        check_result(p.from, true, "none");
+        nfv_post_check_result(p.from, true, "none");
     }
     nfv_pair_stop(&p);
     nfv_huge_release();
@@ -203,18 +91,18 @@ static void test_migrate(const void *opaque)
 /* Auto-converge synchronises the dirty bitmap within a round. */
 static void test_throttled(const void *opaque)
 {
-    const Variant *v = opaque;
+    const NfvPostVariant *v = opaque;
     int64_t percentage;
     NfvPair p = {};
 
-    if (!can_run(v)) {
+    if (!nfv_post_can_run(v)) {
         return;
     }
-    start_both(&p, v, ALL_ON);
+    nfv_post_start(&p, v, NFV_POST_ON);
     migrate_set_capability(p.from, "auto-converge", true);
     migrate_set_parameter_int(p.from, "throttle-trigger-threshold", 1);
-    begin_precopy(&p, NFV_PAIR_UNIX);
-    migrate_set_parameter_int(p.from, "max-bandwidth", 4 * SLOW);
+    nfv_post_begin_precopy(&p, NFV_PAIR_UNIX);
+    migrate_set_parameter_int(p.from, "max-bandwidth", 4 * NFV_POST_SLOW);
     do {
         QDict *info = migrate_query(p.from);
 
@@ -222,9 +110,9 @@ static void test_throttled(const void *opaque)
         qobject_unref(info);
         g_usleep(10 * 1000);
     } while (!percentage);
-    switch_to_postcopy(&p);
+    nfv_post_switch(&p);
     nfv_pair_finish(&p);
-    check_result(p.from, true, "none");
+    nfv_post_check_result(p.from, true, "none");
     nfv_pair_stop(&p);
     nfv_huge_release();
 }
@@ -251,17 +139,18 @@ static void test_multifd_refused(void)
 static void test_stock(const void *opaque)
 {
     bool to_stock = opaque;
-    const Variant v = { .preempt = true };
+    const NfvPostVariant v = { .preempt = true };
     NfvPair p = {};
 
-    if (!can_run(&v) || !nfv_has_stock()) {
+    if (!nfv_post_can_run(&v) || !nfv_has_stock()) {
         return;
     }
-    nfv_pair_start(&p, to_stock ? ALL_ON : NULL, to_stock ? NULL : ALL_ON);
-    set_capabilities(&p, &v);
+    nfv_pair_start(&p, to_stock ? NFV_POST_ON : NULL,
+                   to_stock ? NULL : NFV_POST_ON);
+    nfv_post_set_capabilities(&p, &v);
     nfv_pair_begin_slowly(&p, NFV_PAIR_UNIX);
-    ask_for_postcopy(&p);
-    wait_for_migration_status(p.from, "postcopy-active", ended);
+    nfv_post_ask(&p);
+    wait_for_migration_status(p.from, "postcopy-active", nfv_post_ended);
     nfv_pair_finish(&p);
     nfv_pair_stop(&p);
 }
@@ -269,278 +158,46 @@ static void test_stock(const void *opaque)
 /* What never held data is zero at once, though the source is far from it. */
 static void test_never_populated(const void *opaque)
 {
-    const Variant *v = opaque;
+    const NfvPostVariant *v = opaque;
     NfvPair p = {};
 
-    if (!can_run(v)) {
+    if (!nfv_post_can_run(v)) {
         return;
     }
-    start_both(&p, v, ALL_ON);
-    begin_postcopy(&p);
-    for (uint64_t at = X86_TEST_MEM_END; at < 128 * MIB; at += MIB / 2) {
+    nfv_post_start(&p, v, NFV_POST_ON);
+    nfv_post_begin(&p);
+    for (uint64_t at = X86_TEST_MEM_END; at < UNUSED_END; at += UNUSED_STEP) {
         g_assert_cmphex(qtest_readq(p.to, at), ==, 0);
         qtest_writeq(p.to, at + 8, ~at);
     }
-    for (uint64_t at = X86_TEST_MEM_END; at < 128 * MIB; at += MIB / 2) {
+    for (uint64_t at = X86_TEST_MEM_END; at < UNUSED_END; at += UNUSED_STEP) {
         g_assert_cmphex(qtest_readq(p.to, at + 8), ==, ~at);
     }
     nfv_pair_finish(&p);
-    for (uint64_t at = X86_TEST_MEM_END; at < 128 * MIB; at += MIB / 2) {
+    for (uint64_t at = X86_TEST_MEM_END; at < UNUSED_END; at += UNUSED_STEP) {
         g_assert_cmphex(qtest_readq(p.to, at + 8), ==, ~at);
     }
     nfv_pair_stop(&p);
     nfv_huge_release();
-}
-
-/* Broken links */
-
-static void cut(QTestState *qts)
-{
-    qtest_qmp_assert_success(qts, "{ 'execute': 'yank', 'arguments': { "
-                                  "'instances': [ { 'type': 'migration' } ] } "
-                                  "}");
-}
-
-static void wait_until_paused(NfvPair *p)
-{
-    wait_for_migration_status(p->from, "postcopy-paused", ended);
-    wait_for_migration_status(p->to, "postcopy-paused", ended);
-}
-
-static void recover(NfvPair *p)
-{
-    g_autofree char *socket = g_strdup_printf("%s/recover", p->directory);
-    g_autofree char *uri = g_strdup_printf("unix:%s", socket);
-
-    unlink(socket);
-    migrate_recover(p->to, uri);
-    migrate_qmp(p->from, p->to, uri, NULL, "{ 'resume': true }");
-}
-
-/* So many sockets have had the background of post-copy. */
-static void wait_for_sockets(NfvPair *p, unsigned n)
-{
-    while (said(p, "from", SHORTENED) < n) {
-        g_usleep(10 * 1000);
-    }
-}
-
-/* The guest neither runs at the source nor is lost. */
-static void test_cut(const void *opaque)
-{
-    const Variant *v = opaque;
-    NfvPair p = {};
-
-    if (!can_run(v)) {
-        return;
-    }
-    start_both(&p, v, ALL_ON);
-    begin_postcopy(&p);
-    wait_for_sockets(&p, 1);
-    for (int i = 0; i < 2; i++) {
-        cut(i ? p.to : p.from);
-        wait_until_paused(&p);
-        recover(&p);
-        wait_for_migration_status(p.from, "postcopy-active", ended);
-        wait_for_migration_status(p.to, "postcopy-active", ended);
-        wait_for_sockets(&p, i + 2);
-    }
-    nfv_pair_finish(&p);
-    check_result(p.from, true, "none");
-    g_assert_cmpuint(said(&p, "from", SHORTENED), ==, 3);
-    nfv_pair_wait_for_events(&p, 1);
-    nfv_pair_stop(&p);
-    nfv_huge_release();
-}
-
-/* Nobody could answer the guest, though the pages still come. */
-static void test_return_path(const void *opaque)
-{
-    const Variant *v = opaque;
-    NfvPair p = {};
-
-    if (!can_run(v) || !nfv_tcp_can_close()) {
-        return;
-    }
-    start_both(&p, v, ALL_ON);
-    begin_precopy(&p, NFV_PAIR_TCP);
-    switch_to_postcopy(&p);
-    nfv_tcp_end_sending(qtest_pid(p.to));
-    wait_until_paused(&p);
-    recover(&p);
-    nfv_pair_finish(&p);
-    nfv_pair_wait_for_events(&p, 1);
-    nfv_pair_stop(&p);
-}
-
-/* The link breaks while it recovers. */
-static void test_cut_recovery(const void *opaque)
-{
-    const Variant *v = opaque;
-    const char *over[] = { "postcopy-active", "completed", NULL };
-    g_autofree char *uri = NULL;
-    NfvPair p = {};
-
-    if (!can_run(v)) {
-        return;
-    }
-    start_both(&p, v, ALL_ON);
-    begin_postcopy(&p);
-    cut(p.from);
-    wait_until_paused(&p);
-    uri = g_strdup_printf("unix:%s/recover", p.directory);
-    migrate_recover(p.to, uri);
-    kill(qtest_pid(p.to), SIGSTOP); /* it does not answer */
-    migrate_qmp(p.from, p.to, uri, NULL, "{ 'resume': true }");
-    wait_for_migration_status(p.from, "postcopy-recover", over);
-    cut(p.from);
-    kill(qtest_pid(p.to), SIGCONT);
-    wait_until_paused(&p);
-    recover(&p);
-    nfv_pair_finish(&p);
-    nfv_pair_stop(&p);
-}
-
-/* Before the point of no return */
-
-/*
- * The destination stands still: the source has told it what to discard, and
- * waits for the proof that it has read that.
- */
-static void reach_discards(NfvPair *p, const char *listen)
-{
-    begin_precopy(p, listen);
-    /* What comes before the discards must fit into the socket. */
-    migrate_set_parameter_int(p->from, "max-bandwidth", TRICKLE);
-    g_usleep(300 * 1000);
-    kill(qtest_pid(p->to), SIGSTOP);
-    qtest_qmp_assert_success(p->from,
-                             "{ 'execute': 'migrate-start-postcopy' }");
-    while (!said(p, "from", "nfv_postcopy_discard")) {
-        g_usleep(10 * 1000);
-    }
-    wait_for_migration_status(p->from, "active", ended);
-}
-
-/* The guest is as good as before, and migrates later. */
-static void again(NfvPair *p, const Variant *v)
-{
-    nfv_pair_check_guest(p, p->from);
-    if (p->to) {
-        qtest_quit(p->to);
-    }
-    nfv_pair_start_to(p, ALL_ON);
-    set_capabilities(p, v);
-    nfv_pair_let_go(p);
-    begin_postcopy(p);
-    nfv_pair_finish(p);
-}
-
-typedef enum Loss { CUT, RETURN_PATH_CUT, KILLED, CANCELLED } Loss;
-
-typedef struct LossCase {
-    const char *name;
-    Loss loss;
-    const char *listen;
-} LossCase;
-
-static const LossCase losses[] = {
-    { "cut", CUT, NFV_PAIR_UNIX },
-    { "cut-tcp", CUT, NFV_PAIR_TCP },
-    { "return-path", RETURN_PATH_CUT, NFV_PAIR_TCP },
-    { "killed", KILLED, NFV_PAIR_UNIX },
-    { "cancelled", CANCELLED, NFV_PAIR_UNIX },
-};
-
-static void kill_destination(NfvPair *p)
-{
-    kill(qtest_pid(p->to), SIGKILL);
-    while (qtest_probe_child(p->to)) {
-        g_usleep(10 * 1000);
-    }
-    p->to = NULL; /* libqtest would take the signal for a failure */
-}
-
-/* The destination ends by itself. */
-static void lose_link(NfvPair *p, Loss loss)
-{
-    if (loss == CUT) {
-        cut(p->from);
-    } else if (loss == RETURN_PATH_CUT) {
-        nfv_tcp_end_sending(qtest_pid(p->to));
-    } else {
-        nfv_pair_cancel(p);
-    }
-    qtest_set_expected_status(p->to, EXIT_FAILURE);
-    kill(qtest_pid(p->to), SIGCONT);
-    qtest_wait_qemu(p->to);
-}
-
-static void test_lose_before(const void *opaque)
-{
-    const Variant v = {};
-    const LossCase *c = opaque;
-    NfvPair p = {};
-
-    if (!can_run(&v) ||
-        (c->loss == RETURN_PATH_CUT && !nfv_tcp_can_close())) {
-        return;
-    }
-    start_both(&p, &v, ALL_ON);
-    reach_discards(&p, c->listen);
-    if (c->loss == KILLED) {
-        kill_destination(&p);
-    } else {
-        lose_link(&p, c->loss);
-    }
-    if (c->loss != CANCELLED) {
-        wait_for_migration_status(p.from, "failed", completed);
-    }
-    nfv_pair_wait_for_events(&p, 1);
-    again(&p, &v);
-    nfv_pair_wait_for_events(&p, 2);
-    nfv_pair_stop(&p);
 }
 
 /* One more channel than the destination expects is not the preempt channel. */
 static void test_channels(void)
 {
-    const Variant v = { .preempt = true, .multifd = true };
+    const NfvPostVariant v = { .preempt = true, .multifd = true };
     NfvPair p = {};
 
-    if (!can_run(&v)) {
+    if (!nfv_post_can_run(&v)) {
         return;
     }
-    start_both(&p, &v, ALL_ON);
+    nfv_post_start(&p, &v, NFV_POST_ON);
     migrate_set_parameter_int(p.from, "multifd-channels", 3);
     migrate_set_parameter_int(p.to, "multifd-channels", 2);
     qtest_set_expected_status(p.to, EXIT_FAILURE);
     nfv_pair_begin(&p, NFV_PAIR_UNIX);
-    wait_for_migration_status(p.from, "failed", completed);
+    wait_for_migration_status(p.from, "failed", nfv_post_completed);
     qtest_wait_qemu(p.to);
     nfv_pair_check_guest(&p, p.from);
-    nfv_pair_stop(&p);
-}
-
-/* It has the guest, so the source never starts it again. */
-static void test_kill_after(void)
-{
-    const Variant v = { .preempt = true };
-    NfvPair p = {};
-    QDict *status;
-
-    if (!can_run(&v)) {
-        return;
-    }
-    start_both(&p, &v, ALL_ON);
-    begin_postcopy(&p);
-    qtest_kill_qemu(p.to);
-    wait_for_migration_status(p.from, "postcopy-paused", ended);
-    status = qtest_qmp_assert_success_ref(p.from,
-                                          "{ 'execute': 'query-status' }");
-    g_assert_false(qdict_get_bool(status, "running"));
-    qobject_unref(status);
-    qtest_kill_qemu(p.from);
     nfv_pair_stop(&p);
 }
 
@@ -560,9 +217,9 @@ static void check_obstacle(NfvPair *p, const char *why)
     qobject_unref(info);
 }
 
-#define BY_DEADLINE                                                        \
-    ALL_ON "-global migration.deadline=100 "                               \
-           "-global migration.on-deadline=postcopy "
+#define BY_DEADLINE                             \
+    NFV_POST_ON "-global migration.deadline=100 " \
+                "-global migration.on-deadline=postcopy "
 
 static bool deadline_passed(QTestState *qts)
 {
@@ -576,25 +233,26 @@ static bool deadline_passed(QTestState *qts)
 static void finish_without(NfvPair *p, const char *why)
 {
     check_obstacle(p, why);
-    g_assert_cmpuint(said(p, "from", "goes on as with on-deadline=continue"),
+    g_assert_cmpuint(nfv_post_said(p, "from",
+                                   "goes on as with on-deadline=continue"),
                      >, 0);
     while (!deadline_passed(p->from)) {
         g_usleep(10 * 1000);
     }
-    wait_for_migration_status(p->from, "active", ended);
+    wait_for_migration_status(p->from, "active", nfv_post_ended);
     nfv_pair_finish(p);
-    check_result(p->from, false, "missed");
+    nfv_post_check_result(p->from, false, "missed");
 }
 
 static void test_one_end(void)
 {
-    const Variant v = {};
+    const NfvPostVariant v = {};
     NfvPair p = {};
 
-    if (!can_run(&v)) {
+    if (!nfv_post_can_run(&v)) {
         return;
     }
-    nfv_pair_start(&p, BY_DEADLINE, ALL_ON);
+    nfv_pair_start(&p, BY_DEADLINE, NFV_POST_ON);
     nfv_pair_set_capability(&p, "return-path");
     migrate_set_capability(p.from, "postcopy-ram", true);
     nfv_pair_begin_slowly(&p, NFV_PAIR_UNIX);
@@ -608,7 +266,7 @@ static void test_no_capability(void)
 {
     NfvPair p = {};
 
-    nfv_pair_start(&p, BY_DEADLINE, ALL_ON);
+    nfv_pair_start(&p, BY_DEADLINE, NFV_POST_ON);
     nfv_pair_set_capability(&p, "return-path");
     nfv_pair_begin_slowly(&p, NFV_PAIR_UNIX);
     finish_without(&p, "the capability postcopy-ram is off");
@@ -617,16 +275,16 @@ static void test_no_capability(void)
 
 static void test_page_sizes(void)
 {
-    const Variant v = { .huge = true };
+    const NfvPostVariant v = { .huge = true };
     NfvPair p = {};
 
-    if (!can_run(&v)) {
+    if (!nfv_post_can_run(&v)) {
         return;
     }
-    nfv_pair_start(&p, BY_DEADLINE OF_HUGE_PAGES,
-                   ALL_ON "-machine memory-backend=m -object "
+    nfv_pair_start(&p, BY_DEADLINE NFV_POST_HUGE,
+                   NFV_POST_ON "-machine memory-backend=m -object "
                           "memory-backend-memfd,id=m,size=128M");
-    set_capabilities(&p, &v);
+    nfv_post_set_capabilities(&p, &v);
     nfv_pair_begin_slowly(&p, NFV_PAIR_UNIX);
     finish_without(&p, "other page sizes");
     nfv_pair_stop(&p);
@@ -657,14 +315,14 @@ static void test_contradiction(const void *opaque)
 {
     int i = GPOINTER_TO_INT(opaque);
     g_autofree char *options =
-        g_strconcat(ALL_ON, contradictions[i].options, NULL);
-    const Variant v = { .preempt = true };
+        g_strconcat(NFV_POST_ON, contradictions[i].options, NULL);
+    const NfvPostVariant v = { .preempt = true };
     NfvPair p = {};
 
-    if (!can_run(&v)) {
+    if (!nfv_post_can_run(&v)) {
         return;
     }
-    start_both(&p, &v, options);
+    nfv_post_start(&p, &v, options);
     migrate_set_parameter_int(p.from, "downtime-limit", 1);
     nfv_pair_begin(&p, NFV_PAIR_UNIX);
     if (contradictions[i].postcopy) {
@@ -672,7 +330,7 @@ static void test_contradiction(const void *opaque)
     }
     nfv_pair_finish(&p);
     if (contradictions[i].verdict) {
-        check_result(p.from, contradictions[i].postcopy,
+        nfv_post_check_result(p.from, contradictions[i].postcopy,
                      contradictions[i].verdict);
     }
     nfv_pair_wait_for_events(&p, contradictions[i].verdict ? 1 : 0);
@@ -702,7 +360,7 @@ static QDict *wait_for_event(NfvPair *p)
 {
     QDict *event = qtest_qmp_eventwait_ref(p->from, "NFV_MIGRATION_ENDED");
     QDict *data = qobject_ref(qdict_get_qdict(event, "data"));
-    QDict *result = result_of(p->from);
+    QDict *result = nfv_post_result(p->from);
 
     g_assert_true(qobject_is_equal(QOBJECT(data), QOBJECT(result)));
     qobject_unref(result);
@@ -738,16 +396,16 @@ static void test_change_to_cancel(void)
 
 static void test_change_to_postcopy(void)
 {
-    const Variant v = { .preempt = true, .multifd = true };
+    const NfvPostVariant v = { .preempt = true, .multifd = true };
     NfvPair p = { .machine = NFV_PAIR_NFV };
     const char *never[] = { "failed", NULL };
     QDict *result;
 
-    if (!can_run(&v)) {
+    if (!nfv_post_can_run(&v)) {
         return;
     }
-    start_both(&p, &v, "");
-    migrate_set_parameter_int(p.from, "max-postcopy-bandwidth", SLOW);
+    nfv_post_start(&p, &v, "");
+    migrate_set_parameter_int(p.from, "max-postcopy-bandwidth", NFV_POST_SLOW);
     nfv_pair_begin_slowly(&p, NFV_PAIR_TCP);
     nfv_pair_wait_for_decisions(p.from, 2);
     set_on_deadline(&p, "postcopy");
@@ -765,18 +423,18 @@ static void test_change_to_postcopy(void)
 /* No stop will be short enough, and that is known long before the deadline. */
 static void test_no_convergence(void)
 {
-    const Variant v = {};
+    const NfvPostVariant v = {};
     NfvPair p = { .machine = NFV_PAIR_NFV };
     QDict *info, *round, *result;
 
-    if (!can_run(&v)) {
+    if (!nfv_post_can_run(&v)) {
         return;
     }
-    start_both(&p, &v,
+    nfv_post_start(&p, &v,
                "-global migration.on-deadline=postcopy "
                "-global migration.deadline=600000");
     migrate_set_parameter_int(p.from, "downtime-limit", 1);
-    migrate_set_parameter_int(p.from, "max-bandwidth", 128 * MIB);
+    migrate_set_parameter_int(p.from, "max-bandwidth", 128 * NFV_POST_MIB);
     nfv_pair_begin(&p, NFV_PAIR_UNIX);
     wait_for_migration_complete(p.from);
     wait_for_migration_complete(p.to);
@@ -814,17 +472,6 @@ static const Case cases[] = {
     { "policy", { true, false, false } },
     { "policy", { false, true, true } },
 };
-
-static void add_variant(const char *what, const Variant *v,
-                        void (*test)(const void *))
-{
-    g_autofree char *name =
-        g_strdup_printf("nfv/postcopy/%s/%s%s%s", what,
-                        v->huge ? "2m" : "4k", v->preempt ? "-preempt" : "",
-                        v->multifd ? "-multifd" : "");
-
-    qtest_add_data_func_full(name, g_memdup2(v, sizeof(*v)), test, g_free);
-}
 
 static void add_case(const Case *c)
 {
@@ -869,10 +516,8 @@ static void add_slow_cases(void)
 
 int main(int argc, char **argv)
 {
-    static const Variant plain, preempt = { .preempt = true },
-                                multifd = { true, true },
-                                huge = { .huge = true },
-                                all = { true, true, true };
+    static const NfvPostVariant plain, multifd = { true, true },
+                                huge = { .huge = true };
 
     g_test_init(&argc, &argv, NULL);
     for (int i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -884,28 +529,12 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/postcopy/multifd-refused", test_multifd_refused);
     qtest_add_data_func("nfv/postcopy/stock/to", (void *)1, test_stock);
     qtest_add_data_func("nfv/postcopy/stock/from", NULL, test_stock);
-    add_variant("never-populated", &plain, test_never_populated);
-    add_variant("never-populated", &multifd, test_never_populated);
-    add_variant("never-populated", &huge, test_never_populated);
-    add_variant("cut", &plain, test_cut);
-    add_variant("cut", &preempt, test_cut);
-    add_variant("cut", &multifd, test_cut);
-    add_variant("cut", &huge, test_cut);
-    add_variant("cut", &all, test_cut);
-    add_variant("return-path", &plain, test_return_path);
-    add_variant("return-path", &preempt, test_return_path);
-    add_variant("throttled", &plain, test_throttled);
-    add_variant("throttled", &huge, test_throttled);
-    add_variant("cut-recovery", &plain, test_cut_recovery);
-    add_variant("cut-recovery", &preempt, test_cut_recovery);
-    for (int i = 0; i < ARRAY_SIZE(losses); i++) {
-        g_autofree char *name = g_strdup_printf("nfv/postcopy/lose-before/%s",
-                                                losses[i].name);
-
-        qtest_add_data_func(name, &losses[i], test_lose_before);
-    }
+    nfv_post_add("postcopy/never-populated", &plain, test_never_populated);
+    nfv_post_add("postcopy/never-populated", &multifd, test_never_populated);
+    nfv_post_add("postcopy/never-populated", &huge, test_never_populated);
+    nfv_post_add("postcopy/throttled", &plain, test_throttled);
+    nfv_post_add("postcopy/throttled", &huge, test_throttled);
     qtest_add_func("nfv/postcopy/channels", test_channels);
-    qtest_add_func("nfv/postcopy/kill-after", test_kill_after);
     qtest_add_func("nfv/postcopy/one-end", test_one_end);
     qtest_add_func("nfv/postcopy/no-capability", test_no_capability);
     qtest_add_func("nfv/postcopy/page-sizes", test_page_sizes);

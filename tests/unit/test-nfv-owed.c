@@ -10,6 +10,7 @@
 #include "exec/target_page.h"
 #include "migration/migration.h"
 #include "migration/nfv.h"
+#include "migration/postcopy-ram.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "migration/nfv/owed.h"
@@ -32,6 +33,7 @@ static struct {
     unsigned breaks_after; /* so many pages the link breaks; or */
     unsigned pauses_after; /* QEMU sees that, and pauses */
     MigrationIncomingState mis;
+    PostcopyState state;
     uint64_t slept; /* us */
     int error, set_error;
 } vm;
@@ -39,6 +41,11 @@ static struct {
 MigrationIncomingState *migration_incoming_get_current(void)
 {
     return &vm.mis;
+}
+
+PostcopyState postcopy_state_get(void)
+{
+    return vm.state;
 }
 
 int qemu_file_get_error(QEMUFile *f)
@@ -92,6 +99,7 @@ static void start(bool postcopy)
     for (int i = 0; i < ARRAY_SIZE(vm.blocks); i++) {
         vm.blocks[i].max_length = PAGES << BITS;
     }
+    vm.state = POSTCOPY_INCOMING_RUNNING;
     recover();
 }
 
@@ -184,8 +192,31 @@ static void check_broken(unsigned *after)
     will_come(0, 10);
     *after = 1;
     check_wait(1);
+    g_assert_false(nfv_owed_is_settled());
     recover();
     check_wait(3);
+    g_assert_true(nfv_owed_is_settled());
+}
+
+/* A stream is not whole because somebody says so. */
+static void test_settled(void)
+{
+    static const PostcopyState early[] = { POSTCOPY_INCOMING_NONE,
+                                           POSTCOPY_INCOMING_ADVISE,
+                                           POSTCOPY_INCOMING_DISCARD };
+
+    start(true);
+    for (int i = 0; i < ARRAY_SIZE(early); i++) {
+        vm.state = early[i];
+        check_paid();
+        g_assert_false(nfv_owed_is_settled());
+    }
+    vm.state = POSTCOPY_INCOMING_LISTENING;
+    check_paid();
+    g_assert_true(nfv_owed_is_settled());
+    start(false);
+    check_paid();
+    g_assert_false(nfv_owed_is_settled());
 }
 
 static void test_broken(void)
@@ -226,6 +257,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/owed/all", test_all);
     g_test_add_func("/nfv/owed/received", test_received);
     g_test_add_func("/nfv/owed/bounds", test_bounds);
+    g_test_add_func("/nfv/owed/settled", test_settled);
     g_test_add_func("/nfv/owed/broken", test_broken);
     g_test_add_func("/nfv/owed/never", test_never);
     g_test_add_func("/nfv/owed/reset", test_reset);

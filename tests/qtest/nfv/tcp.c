@@ -1,11 +1,12 @@
 /*
- * Half of another process's TCP connections
+ * Another process's TCP connections, to break them
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include "tcp.h"
@@ -60,12 +61,15 @@ static bool is_connected(int fd)
            (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
 }
 
-void nfv_tcp_end_sending(pid_t pid)
+/* What is done with a connection; @argument as the caller said. */
+typedef void Break(int fd, unsigned argument);
+
+static void for_each(pid_t pid, Break *each, unsigned argument)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/fd", (int)pid);
     GDir *dir = g_dir_open(path, 0, NULL);
     int process = open_process(pid);
-    unsigned ended = 0;
+    unsigned found = 0;
     const char *name;
 
     g_assert_nonnull(dir);
@@ -75,13 +79,40 @@ void nfv_tcp_end_sending(pid_t pid)
 
         if (fd >= 0) {
             if (is_connected(fd)) {
-                g_assert_cmpint(shutdown(fd, SHUT_WR), ==, 0);
-                ended++;
+                each(fd, argument);
+                found++;
             }
             close(fd);
         }
     }
-    g_assert_cmpuint(ended, >, 0);
+    g_assert_cmpuint(found, >, 0);
     close(process);
     g_dir_close(dir);
+}
+
+static void end_sending(int fd, unsigned unused)
+{
+    g_assert_cmpint(shutdown(fd, SHUT_WR), ==, 0);
+}
+
+void nfv_tcp_end_sending(pid_t pid)
+{
+    for_each(pid, end_sending, 0);
+}
+
+static void lose(int fd, unsigned ms)
+{
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    char bytes[65536];
+
+    while (poll(&waiting, 1, ms) > 0 &&
+           recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0) {
+        /* Gone. */
+    }
+    g_assert_cmpint(shutdown(fd, SHUT_RDWR), ==, 0);
+}
+
+void nfv_tcp_lose(pid_t pid, unsigned ms)
+{
+    for_each(pid, lose, ms);
 }

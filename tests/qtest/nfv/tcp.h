@@ -1,5 +1,5 @@
 /*
- * Half of another process's TCP connections
+ * Another process's TCP connections, to break them
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -15,5 +15,11 @@ bool nfv_tcp_can_close(void);
  * receives still, and its peer sees the end of the stream.
  */
 void nfv_tcp_end_sending(pid_t pid);
+
+/*
+ * Lose what waits in each, and what still comes within @ms milliseconds, and end
+ * both sides.  @pid must not be reading.
+ */
+void nfv_tcp_lose(pid_t pid, unsigned ms);
 
 #endif

@@ -1,0 +1,429 @@
+/*
+ * Post-copy whose link breaks, or whose destination is lost, in each phase
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "libqtest.h"
+#include "migration/migration-qmp.h"
+#include "migration/migration-util.h"
+#include "nfv/hugepages.h"
+#include "nfv/post.h"
+#include "nfv/tcp.h"
+
+#define TRICKLE (64 * 1024) /* bytes a second */
+
+/* The source's socket takes more than twice as much. */
+#define LONG_QUEUE NFV_POST_ON "-global migration.net=off "
+
+/* Broken links */
+
+static void cut(QTestState *qts)
+{
+    qtest_qmp_assert_success(qts, "{ 'execute': 'yank', 'arguments': { "
+                                  "'instances': [ { 'type': 'migration' } ] } "
+                                  "}");
+}
+
+static void wait_until_paused(NfvPair *p)
+{
+    wait_for_migration_status(p->from, "postcopy-paused", nfv_post_ended);
+    wait_for_migration_status(p->to, "postcopy-paused", nfv_post_ended);
+}
+
+static void recover(NfvPair *p)
+{
+    g_autofree char *socket = g_strdup_printf("%s/recover", p->directory);
+    g_autofree char *uri = g_strdup_printf("unix:%s", socket);
+
+    unlink(socket);
+    migrate_recover(p->to, uri);
+    migrate_qmp(p->from, p->to, uri, NULL, "{ 'resume': true }");
+}
+
+/* So many sockets have had the background of post-copy. */
+static void wait_for_sockets(NfvPair *p, unsigned n)
+{
+    while (nfv_post_said(p, "from", NFV_POST_SHORTENED) < n) {
+        g_usleep(10 * 1000);
+    }
+}
+
+/*
+ * The guest neither runs at the source nor is lost.  One that asks for huge pages
+ * would have all before the link breaks.
+ */
+static void test_cut(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    NfvPair p = { .memory = v->huge ? NFV_POST_HUGE : "" };
+
+    if (!nfv_post_can_run(v)) {
+        return;
+    }
+    nfv_pair_start(&p, NFV_POST_ON, v->huge ? NFV_POST_ON "-S " : NFV_POST_ON);
+    nfv_post_set_capabilities(&p, v);
+    nfv_post_begin(&p);
+    wait_for_sockets(&p, 1);
+    for (int i = 0; i < 2; i++) {
+        cut(i ? p.to : p.from);
+        wait_until_paused(&p);
+        recover(&p);
+        wait_for_migration_status(p.from, "postcopy-active", nfv_post_ended);
+        wait_for_migration_status(p.to, "postcopy-active", nfv_post_ended);
+        wait_for_sockets(&p, i + 2);
+    }
+    if (v->huge) {
+        qtest_qmp_assert_success(p.to, "{ 'execute': 'cont' }");
+    }
+    nfv_pair_finish(&p);
+    nfv_post_check_result(p.from, true, "none");
+    g_assert_cmpuint(nfv_post_said(&p, "from", NFV_POST_SHORTENED), ==, 3);
+    nfv_pair_wait_for_events(&p, 1);
+    nfv_pair_stop(&p);
+    nfv_huge_release();
+}
+
+/* Nobody could answer the guest, though the pages still come. */
+static void test_return_path(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(v) || !nfv_tcp_can_close()) {
+        return;
+    }
+    nfv_post_start(&p, v, NFV_POST_ON);
+    nfv_post_begin_precopy(&p, NFV_PAIR_TCP);
+    nfv_post_switch(&p);
+    nfv_tcp_end_sending(qtest_pid(p.to));
+    wait_until_paused(&p);
+    recover(&p);
+    nfv_pair_finish(&p);
+    nfv_pair_wait_for_events(&p, 1);
+    nfv_pair_stop(&p);
+}
+
+/* The link breaks while it recovers. */
+static void test_cut_recovery(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    const char *over[] = { "postcopy-active", "completed", NULL };
+    g_autofree char *uri = NULL;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(v)) {
+        return;
+    }
+    nfv_post_start(&p, v, NFV_POST_ON);
+    nfv_post_begin(&p);
+    cut(p.from);
+    wait_until_paused(&p);
+    uri = g_strdup_printf("unix:%s/recover", p.directory);
+    migrate_recover(p.to, uri);
+    kill(qtest_pid(p.to), SIGSTOP); /* it does not answer */
+    migrate_qmp(p.from, p.to, uri, NULL, "{ 'resume': true }");
+    wait_for_migration_status(p.from, "postcopy-recover", over);
+    cut(p.from);
+    kill(qtest_pid(p.to), SIGCONT);
+    wait_until_paused(&p);
+    recover(&p);
+    nfv_pair_finish(&p);
+    nfv_pair_stop(&p);
+}
+
+/* It is asked for, and the guest stands still. */
+static void reach_stop(NfvPair *p)
+{
+    migrate_set_capability(p->from, "pause-before-switchover", true);
+    nfv_post_begin_precopy(p, NFV_PAIR_UNIX);
+    nfv_post_ask(p);
+    wait_for_migration_status(p->from, "pre-switchover", nfv_post_ended);
+}
+
+/*
+ * It has the state of the devices, or waits for a page that they need; then
+ * only what goes out of band is answered.
+ */
+static void wait_until_destination_paused(NfvPair *p)
+{
+    while (!nfv_post_said(p, "to", "Migration paused")) {
+        g_usleep(10 * 1000);
+    }
+}
+
+/* The destination has not yet read the state of the devices. */
+static void test_cut_stop(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(v)) {
+        return;
+    }
+    nfv_post_start(&p, v, NFV_POST_ON);
+    reach_stop(&p);
+    kill(qtest_pid(p.to), SIGSTOP);
+    migrate_continue(p.from, "pre-switchover");
+    wait_for_migration_status(p.from, "postcopy-active", nfv_post_ended);
+    cut(p.from);
+    kill(qtest_pid(p.to), SIGCONT);
+    wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
+    wait_until_destination_paused(&p);
+    recover(&p);
+    nfv_pair_finish(&p);
+    nfv_pair_stop(&p);
+    nfv_huge_release();
+}
+
+/*
+ * Until so much is left; it goes slower the less is left, so that the ten parts
+ * of a second, in each of which it goes as fast as it can, do not matter.
+ */
+static void wait_for_remaining(NfvPair *p, int64_t bytes)
+{
+    int64_t remaining;
+
+    while ((remaining = read_ram_property_int(p->from, "remaining")) > bytes) {
+        migrate_set_parameter_int(p->from, "max-postcopy-bandwidth",
+                                  MAX(remaining, TRICKLE));
+        g_usleep(10 * 1000);
+    }
+}
+
+/*
+ * All that is left waits in the socket of a destination that stands still.  Its
+ * guest does not run, which would ask for pages.
+ */
+static void reach_last(NfvPair *p, const char *listen)
+{
+    nfv_post_begin_precopy(p, listen);
+    nfv_post_switch(p);
+    qtest_qmp_assert_success(p->to, "{ 'execute': 'stop' }");
+    wait_for_remaining(p, 2 * TRICKLE);
+    kill(qtest_pid(p->to), SIGSTOP);
+    while (!nfv_post_said(p, "from", "nfv_postcopy_last")) {
+        g_usleep(10 * 1000);
+    }
+}
+
+/* The source does not know that all came, but the destination does. */
+static void test_cut_last(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(v)) {
+        return;
+    }
+    nfv_post_start(&p, v, LONG_QUEUE);
+    reach_last(&p, NFV_PAIR_UNIX);
+    cut(p.from);
+    wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
+    kill(qtest_pid(p.to), SIGCONT);
+    wait_for_migration_complete(p.to);
+    qtest_qmp_assert_success(p.to, "{ 'execute': 'cont' }");
+    nfv_pair_check_guest(&p, p.to);
+    qtest_kill_qemu(p.from);
+    nfv_pair_stop(&p);
+}
+
+/* The last pages were sent, and did not come. */
+static void test_lost_last(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(v) || !nfv_tcp_can_close()) {
+        return;
+    }
+    nfv_post_start(&p, v, LONG_QUEUE);
+    reach_last(&p, NFV_PAIR_TCP);
+    nfv_tcp_lose(qtest_pid(p.to), 100);
+    wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
+    kill(qtest_pid(p.to), SIGCONT);
+    wait_until_paused(&p);
+    recover(&p);
+    qtest_qmp_assert_success(p.to, "{ 'execute': 'cont' }");
+    nfv_pair_finish(&p);
+    nfv_pair_stop(&p);
+}
+
+/* Before the point of no return */
+
+/*
+ * The destination stands still: the source has told it what to discard, and
+ * waits for the proof that it has read that.
+ */
+static void reach_discards(NfvPair *p, const char *listen)
+{
+    nfv_post_begin_precopy(p, listen);
+    /* What comes before the discards must fit into the socket. */
+    migrate_set_parameter_int(p->from, "max-bandwidth", TRICKLE);
+    g_usleep(300 * 1000);
+    kill(qtest_pid(p->to), SIGSTOP);
+    qtest_qmp_assert_success(p->from,
+                             "{ 'execute': 'migrate-start-postcopy' }");
+    while (!nfv_post_said(p, "from", "nfv_postcopy_discard")) {
+        g_usleep(10 * 1000);
+    }
+    wait_for_migration_status(p->from, "active", nfv_post_ended);
+}
+
+/* The guest is as good as before, and migrates later. */
+static void again(NfvPair *p, const NfvPostVariant *v)
+{
+    nfv_pair_check_guest(p, p->from);
+    if (p->to) {
+        qtest_quit(p->to);
+    }
+    nfv_pair_start_to(p, NFV_POST_ON);
+    nfv_post_set_capabilities(p, v);
+    nfv_pair_let_go(p);
+    nfv_post_begin(p);
+    nfv_pair_finish(p);
+}
+
+typedef enum Loss { CUT, RETURN_PATH_CUT, KILLED, CANCELLED } Loss;
+
+typedef struct LossCase {
+    const char *name;
+    Loss loss;
+    const char *listen;
+} LossCase;
+
+static const LossCase losses[] = {
+    { "cut", CUT, NFV_PAIR_UNIX },
+    { "cut-tcp", CUT, NFV_PAIR_TCP },
+    { "return-path", RETURN_PATH_CUT, NFV_PAIR_TCP },
+    { "killed", KILLED, NFV_PAIR_UNIX },
+    { "cancelled", CANCELLED, NFV_PAIR_UNIX },
+};
+
+static void kill_destination(NfvPair *p)
+{
+    kill(qtest_pid(p->to), SIGKILL);
+    while (qtest_probe_child(p->to)) {
+        g_usleep(10 * 1000);
+    }
+    p->to = NULL; /* libqtest would take the signal for a failure */
+}
+
+/* The destination ends by itself. */
+static void lose_link(NfvPair *p, Loss loss)
+{
+    if (loss == CUT) {
+        cut(p->from);
+    } else if (loss == RETURN_PATH_CUT) {
+        nfv_tcp_end_sending(qtest_pid(p->to));
+    } else {
+        nfv_pair_cancel(p);
+    }
+    qtest_set_expected_status(p->to, EXIT_FAILURE);
+    kill(qtest_pid(p->to), SIGCONT);
+    qtest_wait_qemu(p->to);
+}
+
+static void test_lose_before(const void *opaque)
+{
+    const NfvPostVariant v = {};
+    const LossCase *c = opaque;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(&v) ||
+        (c->loss == RETURN_PATH_CUT && !nfv_tcp_can_close())) {
+        return;
+    }
+    nfv_post_start(&p, &v, NFV_POST_ON);
+    reach_discards(&p, c->listen);
+    if (c->loss == KILLED) {
+        kill_destination(&p);
+    } else {
+        lose_link(&p, c->loss);
+    }
+    if (c->loss != CANCELLED) {
+        wait_for_migration_status(p.from, "failed", nfv_post_completed);
+    }
+    nfv_pair_wait_for_events(&p, 1);
+    again(&p, &v);
+    nfv_pair_wait_for_events(&p, 2);
+    nfv_pair_stop(&p);
+}
+
+/* It has the guest, so the source never starts it again. */
+static void test_kill_after(void)
+{
+    const NfvPostVariant v = { .preempt = true };
+    NfvPair p = {};
+    QDict *status;
+
+    if (!nfv_post_can_run(&v)) {
+        return;
+    }
+    nfv_post_start(&p, &v, NFV_POST_ON);
+    nfv_post_begin(&p);
+    qtest_kill_qemu(p.to);
+    wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
+    status = qtest_qmp_assert_success_ref(p.from,
+                                          "{ 'execute': 'query-status' }");
+    g_assert_false(qdict_get_bool(status, "running"));
+    qobject_unref(status);
+    qtest_kill_qemu(p.from);
+    nfv_pair_stop(&p);
+}
+
+/* The guest stands still, and nothing of it has left. */
+static void test_lose_stop(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(v)) {
+        return;
+    }
+    nfv_post_start(&p, v, NFV_POST_ON);
+    reach_stop(&p);
+    cut(p.from);
+    qtest_set_expected_status(p.to, EXIT_FAILURE);
+    migrate_continue(p.from, "pre-switchover");
+    wait_for_migration_status(p.from, "failed", nfv_post_completed);
+    qtest_wait_qemu(p.to);
+    migrate_set_capability(p.from, "pause-before-switchover", false);
+    again(&p, v);
+    nfv_pair_stop(&p);
+}
+
+int main(int argc, char **argv)
+{
+    static const NfvPostVariant plain, preempt = { .preempt = true },
+                                multifd = { true, true },
+                                huge = { .huge = true },
+                                all = { true, true, true };
+
+    g_test_init(&argc, &argv, NULL);
+    nfv_post_add("cut/active", &plain, test_cut);
+    nfv_post_add("cut/active", &preempt, test_cut);
+    nfv_post_add("cut/active", &multifd, test_cut);
+    nfv_post_add("cut/active", &huge, test_cut);
+    nfv_post_add("cut/active", &all, test_cut);
+    nfv_post_add("cut/return-path", &plain, test_return_path);
+    nfv_post_add("cut/return-path", &preempt, test_return_path);
+    nfv_post_add("cut/recovery", &plain, test_cut_recovery);
+    nfv_post_add("cut/recovery", &preempt, test_cut_recovery);
+    nfv_post_add("cut/stop", &plain, test_cut_stop);
+    nfv_post_add("cut/stop", &all, test_cut_stop);
+    nfv_post_add("cut/last", &plain, test_cut_last);
+    nfv_post_add("cut/lost-last", &plain, test_lost_last);
+    nfv_post_add("cut/lost-last", &preempt, test_lost_last);
+    nfv_post_add("cut/lose-stop", &plain, test_lose_stop);
+    nfv_post_add("cut/lose-stop", &multifd, test_lose_stop);
+    for (int i = 0; i < ARRAY_SIZE(losses); i++) {
+        g_autofree char *name =
+            g_strdup_printf("nfv/cut/lose-before/%s", losses[i].name);
+
+        qtest_add_data_func(name, &losses[i], test_lose_before);
+    }
+    qtest_add_func("nfv/cut/kill-after", test_kill_after);
+    return g_test_run();
+}

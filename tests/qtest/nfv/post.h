@@ -1,0 +1,76 @@
+/*
+ * Post-copy between the two ends: its channels, and how far it is
+ *
+ * Copyright (c) 2026 the kvm4nfv authors
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TESTS_QTEST_NFV_POST_H
+#define TESTS_QTEST_NFV_POST_H
+
+#include "pair.h"
+
+#define NFV_POST_MIB (1024 * 1024)
+
+/* Bytes a second of what the guest does not wait for. */
+#define NFV_POST_SLOW (16 * NFV_POST_MIB)
+
+/* A trace event: another socket has the background of post-copy. */
+#define NFV_POST_SHORTENED "nfv_net_shorten_queue"
+
+/* Options: all switches, and the trace events that the tests look for. */
+#define NFV_POST_ON                                                        \
+    "-global migration.popmap=on -global migration.policy=on "             \
+    "-global migration.heat=on -global migration.net=on "                  \
+    "-global migration.postcopy=on -global migration.early-discard=on "    \
+    "-global migration.hot-push=on -global migration.prefetch=on "         \
+    "-trace nfv_postcopy_switch -trace nfv_postcopy_discard "              \
+    "-trace nfv_postcopy_last -trace " NFV_POST_SHORTENED " "
+
+/* RAM of huge pages. */
+#define NFV_POST_HUGE                                                      \
+    "-machine memory-backend=m "                                           \
+    "-object memory-backend-memfd,id=m,size=128M,hugetlb=on,hugetlbsize=2M"
+
+typedef struct NfvPostVariant {
+    bool preempt, multifd;
+    bool huge; /* pages; reserved until nfv_huge_release() */
+} NfvPostVariant;
+
+/* States of a migration, for wait_for_migration_status(). */
+extern const char *nfv_post_ended[];     /* whatever came of it */
+extern const char *nfv_post_completed[]; /* this is the wrong end */
+
+/* False, and the test is skipped, where this host cannot. */
+bool nfv_post_can_run(const NfvPostVariant *v);
+
+void nfv_post_set_capabilities(NfvPair *p, const NfvPostVariant *v);
+
+/* Start both with the same @options, and the capabilities. */
+void nfv_post_start(NfvPair *p, const NfvPostVariant *v, const char *options);
+
+/* Begin slowly; some of the memory has gone then. */
+void nfv_post_begin_precopy(NfvPair *p, const char *listen);
+
+/* What the guest does not wait for goes slowly, until it is let go. */
+void nfv_post_ask(NfvPair *p);
+
+/* Ask for it, and wait until the guest runs at the destination. */
+void nfv_post_switch(NfvPair *p);
+
+/* Both, by a socket of this host. */
+void nfv_post_begin(NfvPair *p);
+
+/* How often the @name end ("from", "to") said it, or it is in its trace. */
+unsigned nfv_post_said(NfvPair *p, const char *name, const char *words);
+
+/* Of query-nfv-migration.  The caller has a reference. */
+QDict *nfv_post_result(QTestState *qts);
+
+/* The migration completed like this. */
+void nfv_post_check_result(QTestState *qts, bool postcopy, const char *verdict);
+
+/* A test "nfv/@what/VARIANT", whose data is the variant. */
+void nfv_post_add(const char *what, const NfvPostVariant *v,
+                  GTestDataFunc test);
+
+#endif
