@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 import os
 from pathlib import Path
 import tempfile
@@ -93,20 +94,23 @@ class Bench:
     @contextmanager
     def boot(self, side: Contender, system: guest.Linux | guest.Probe, *, memory: int = 0, smp: int = 1,
              arguments: Sequence[str] = (), name: str = 'guest', vcpu_cpus: Sequence[int] | None = None,
-             own_memory: bool = False, incoming: bool = False, traces: Sequence[str] = (),
-             prefix: Sequence[str] = ()) -> Iterator[Vm]:
+             own_memory: bool = False, small_pages: bool = False, incoming: bool = False,
+             traces: Sequence[str] = (), prefix: Sequence[str] = ()) -> Iterator[Vm]:
         """A guest of `system` that runs and is ready, placed as the side does it; ended at exit.
 
         memory: MiB, 0: enough for that guest; arguments: for QEMU, the same for each side; vcpu_cpus: the host CPUs of
         its vCPUs, None: chosen, empty: not placed at all; own_memory: `arguments` bring the memory backend (`-object
-        …,id=X -machine memory-backend=X`); incoming: wait for a migration instead of being ready; prefix: of the
-        command, which must become QEMU by exec. Its name must differ from those of guests that run beside it.
+        …,id=X -machine memory-backend=X`); small_pages: no huge pages on any side; incoming: wait for a migration
+        instead of being ready; prefix: of the command, which must become QEMU by exec. Its name must differ from
+        those of guests that run beside it.
         """
         memory = memory or (PROBE_MEMORY if isinstance(system, guest.Probe) else
                             STRESS_MEMORY if system.stress else LINUX_MEMORY)
         cpus = self.vcpu_cpus(smp) if vcpu_cpus is None else list(vcpu_cpus)
         with ExitStack() as stack:
-            huge = side.name != 'stock' and not own_memory and self._reserve(stack, memory)
+            if small_pages and side.name == 'fork':
+                side = replace(side, machine=','.join(filter(None, ('hugepages=off', side.machine))))
+            huge = side.name != 'stock' and not (own_memory or small_pages) and self._reserve(stack, memory)
             command = self.command(side, system, memory, smp, cpus, huge, arguments)
             if incoming:
                 # With -S it would not go on after the migration; no vCPU runs before that anyway.
