@@ -42,7 +42,7 @@ class Campaign:
     def _one(self, bench: Bench, run: plan.Run, where: str) -> None:
         row = self.found[run.case][run.point][run.side.name]
         # What did not end once will not do so again, and takes the longest of all.
-        if run.case in self.skipped or row.endless:
+        if run.case in self.skipped or row.hopeless:
             return
         if run.point.postcopy or 'postcopy-ram' in run.side.capabilities:
             if why := host.postcopy_problem():
@@ -79,7 +79,7 @@ class Campaign:
         return None
 
     def _finished(self, row: Row) -> bool:
-        return row.endless or len(row.samples) == self.repeat
+        return row.hopeless or len(row.samples) == self.repeat
 
     def as_json(self) -> dict[str, Any]:
         rows = [row for case in self.points if case not in self.skipped

@@ -47,10 +47,12 @@ class Point:
 class Outcome:
     """info: what query-migrate says in the end; ended: the guest runs on the destination, not on the source.
 
+    cancelled: by QEMU itself, before the bound.
     points: what it said on the way: ms since the begin, bytes sent, rounds, faults (pages that were asked for).
     """
 
     ended: bool
+    cancelled: bool
     info: dict[str, Any]
     points: list[dict[str, float]] = field(default_factory=list)
 
@@ -111,4 +113,4 @@ def migrate(source: Vm, destination: Vm, outgoing: str, incoming: str, point: Po
     if info['status'] == 'completed':
         destination.wait('start the guest', running, START_TIMEOUT)
         destination.wait('have all of it', complete, START_TIMEOUT)
-    return Outcome(info['status'] == 'completed', info, points)
+    return Outcome(info['status'] == 'completed', info['status'] == 'cancelled' and not given_up, info, points)

@@ -12,6 +12,7 @@ from .answer import Memory
 
 ENDED = 'ended'
 ENDLESS = 'does not end'
+CANCELLED = 'cancelled'  # by QEMU itself, at its deadline
 FAILED = 'failed'
 
 
@@ -22,6 +23,7 @@ class Sample:
     state: str
     error: str = ''
     bound: float | None = None          # seconds that it had, if it does not end
+    cancelled: float | None = None      # from the begin until QEMU cancelled it, if it did
     total: float | None = None          # from the begin of the migration to the start on the destination
     floor: float | None = None          # what sending the populated RAM once takes: see floor_ms()
     downtime: float | None = None       # from the stop on the source to the start on the destination
@@ -69,6 +71,12 @@ class Row:
 
     @property
     def endless(self) -> bool:
+        """Whether a migration did not bring the guest to the destination."""
+        return any(sample.state in (ENDLESS, CANCELLED) for sample in self.samples)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether one waited in vain for its end, as others would."""
         return any(sample.state == ENDLESS for sample in self.samples)
 
 
@@ -105,6 +113,11 @@ def read_logs(sample: Sample, source: str, destination: str) -> None:
     found = beat.gap(beat.times(source), beat.times(destination), began)
     sample.gap, sample.switch, sample.stall = (
         None if us is None else us / 1000 for us in (found.full, found.switch, found.before))
+
+
+def read_cancelled(sample: Sample, source: str) -> None:
+    """What the source's trace log says of a migration that QEMU cancelled."""
+    sample.cancelled = (stamp.state(source, 'cancelling') - stamp.begun(source)) / 1000
 
 
 def read_postcopy(sample: Sample, source: str, destination: str, page_bytes: int) -> None:

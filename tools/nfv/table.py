@@ -70,6 +70,9 @@ def verdict(row: Row) -> str:
     kept = [sample.kept for sample in row.samples if sample.kept is not None]
     if kept:
         text += f', contract kept {sum(kept)}/{len(kept)}'
+    cancelled = [sample.cancelled for sample in row.samples if sample.cancelled is not None]
+    if cancelled:
+        text += f', cancelled after {min(cancelled):.0f} to {max(cancelled):.0f} ms'
     bounds = [sample.bound for sample in row.samples if sample.bound]
     return f'{text}, does not end in {max(bounds):.0f} s' if bounds else text
 

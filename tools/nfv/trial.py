@@ -85,7 +85,9 @@ class Trial:
         outcome = migrate(source, destination, route.outgoing, route.incoming, self.point, self._bound(), self.progress,
                           self.case.press(self.bench.wire_rate), self.side.capabilities)
         now = destination if outcome.ended else source
-        result = sample.Sample(sample.ENDED) if outcome.ended else sample.Sample(sample.ENDLESS, bound=self._bound())
+        result = sample.Sample(sample.ENDED) if outcome.ended else \
+            sample.Sample(sample.CANCELLED) if outcome.cancelled else \
+            sample.Sample(sample.ENDLESS, bound=self._bound())
         result.floor = sample.floor_ms(populated, self.bench.stream)
         if written:
             result.rate = guest.rate(written, now.ask('stats', 'stats', ANSWER_TIMEOUT)[-1])
@@ -104,6 +106,8 @@ class Trial:
             sample.read_logs(result, *logs)
             if self.point.postcopy:
                 sample.read_postcopy(result, *logs, backing.PAGE_BYTES[self.case.backing])
+        if outcome.cancelled:
+            sample.read_cancelled(result, source.log.read_text(errors='replace'))
         if self.point.deadline:
             result.kept = sample.kept(result, self.point.limit, self.point.deadline)
 

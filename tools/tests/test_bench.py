@@ -11,7 +11,7 @@ from nfv import backing, footprint, guest, link, migrate, plan, profile, sample,
 from nfv.answer import Answer, Memory
 from nfv.migration import Point
 from nfv.progress import Failure
-from nfv.sample import ENDED, ENDLESS, FAILED, Row, Sample
+from nfv.sample import CANCELLED, ENDED, ENDLESS, FAILED, Row, Sample
 
 GOOD = Memory(expected=10, pages=10, wrong=0, table=0, first=-1, writes=5, digest='0')
 WRONG = Memory(expected=10, pages=10, wrong=1, table=0, first=3, writes=5, digest='0')
@@ -280,6 +280,15 @@ class Tables(unittest.TestCase):
         # What was sent in vain is no figure of a migration; the guest's rate is one.
         self.assertEqual((row.values('sent'), row.values('rate')), ([], [5]))
         self.assertTrue(row.samples[0].good)
+
+    def test_cancelled(self):
+        row = Row([Sample(CANCELLED, cancelled=2999.6, memory=GOOD), Sample(CANCELLED, cancelled=3100, memory=GOOD)])
+        self.assertEqual(table.verdict(row), 'intact 2/2, cancelled after 3000 to 3100 ms')
+        self.assertTrue(row.endless and not row.hopeless)
+        one = Sample(CANCELLED)
+        sample.read_cancelled(one, '7@10.000000:migrate_set_state new state setup\n'
+                                   '7@13.000500:migrate_set_state new state cancelling\n')
+        self.assertEqual(one.cancelled, 3000.5)
 
     def test_best(self):
         points = {Point(300): self.rows(), Point(5): self.rows()}
