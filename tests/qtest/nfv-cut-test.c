@@ -178,8 +178,8 @@ static void test_cut_stop(const void *opaque)
 }
 
 /*
- * Until so much is left; it goes slower the less is left, so that the ten parts
- * of a second, in each of which it goes as fast as it can, do not matter.
+ * Until so much is left; it goes slower the less is left, so that on a busy host
+ * it is not all gone before the next look.
  */
 static void wait_for_remaining(NfvPair *p, int64_t bytes)
 {
@@ -187,7 +187,7 @@ static void wait_for_remaining(NfvPair *p, int64_t bytes)
 
     while ((remaining = read_ram_property_int(p->from, "remaining")) > bytes) {
         migrate_set_parameter_int(p->from, "max-postcopy-bandwidth",
-                                  MAX(remaining, TRICKLE));
+                                  MAX(remaining / 2, TRICKLE));
         g_usleep(10 * 1000);
     }
 }
