@@ -37,6 +37,8 @@
  * held meanwhile.  One page in so many may go before its turn.
  */
 #define LOOK_MOST (16 * 1024)
+/* Pages that lie together go together, so that huge pages stay whole. */
+#define CHUNK_LEAST (2 * MiB)
 
 typedef struct HotBlock {
     RAMBlock *rb;
@@ -51,7 +53,7 @@ typedef struct HotBlock {
 static GArray *blocks;
 /* By the migration thread only; others read @low and @high. */
 static unsigned low;   /* pages on a lower level stay back */
-static unsigned high = NFV_ORDER_COLD; /* and on a higher one */
+static unsigned high = NFV_ORDER_TOP; /* and on a higher one */
 static bool pushing;   /* in post-copy */
 static uint64_t counts[NFV_ORDER_LEVELS]; /* at the last sync */
 static bool holes_first; /* only holes go */
@@ -75,11 +77,24 @@ static HotBlock *find(const RAMBlock *rb)
     return NULL;
 }
 
+static uint64_t clear_step(const RAMBlock *rb)
+{
+    return MIN(CLEAR_MOST, (uint64_t)qemu_target_page_size() <<
+                               rb->clear_bmap_shift);
+}
+
+/* KVM clears its log for so much at once, which costs vCPUs a pause. */
+static uint64_t chunk_of(const RAMBlock *rb)
+{
+    uint64_t chunk = MAX(CHUNK_LEAST, rb->page_size);
+
+    return kvm_enabled() ? MAX(chunk, clear_step(rb)) : chunk;
+}
+
 /* KVM's log begins with all pages dirty, which says nothing of the guest. */
 static void clear_log(RAMBlock *rb)
 {
-    uint64_t step = MIN(CLEAR_MOST, (uint64_t)qemu_target_page_size() <<
-                                        rb->clear_bmap_shift);
+    uint64_t step = clear_step(rb);
 
     for (uint64_t at = 0; at < rb->used_length; at += step) {
         memory_region_clear_dirty_bitmap(rb->mr, at,
@@ -126,14 +141,15 @@ void nfv_heat_start(void)
     RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         HotBlock b = { .rb = rb };
 
-        nfv_order_init(&b.order, rb->used_length >> qemu_target_page_bits());
+        nfv_order_init(&b.order, rb->used_length >> qemu_target_page_bits(),
+                       chunk_of(rb) >> qemu_target_page_bits());
         clear_log(rb);
         g_array_append_val(found, b);
     }
     holes_first = false;
     first_round = true;
     pushing = false;
-    set_levels(NFV_ORDER_COLD, NFV_ORDER_COLD);
+    set_levels(NFV_ORDER_TOP, NFV_ORDER_TOP);
     qatomic_store_release(&blocks, found);
 }
 
@@ -141,7 +157,7 @@ void nfv_heat_release(void)
 {
     holes_first = false;
     pushing = false;
-    set_levels(0, NFV_ORDER_COLD);
+    set_levels(0, NFV_ORDER_TOP);
 }
 
 void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
@@ -174,22 +190,35 @@ static void count(void)
     }
 }
 
-static void end_first_round(void)
+/* Of @counts, on levels from @first to before @end. */
+static uint64_t sum(unsigned first, unsigned end)
 {
     uint64_t pages = 0;
 
-    first_round = false;
-    count();
-    for (unsigned i = 0; i < NFV_ORDER_COLD; i++) {
+    for (unsigned i = first; i < end; i++) {
         pages += counts[i];
     }
-    qatomic_set(&deferred, pages << qemu_target_page_bits());
-    trace_nfv_heat_first_round(pages);
+    return pages;
+}
+
+/* All from level @above upwards has been sent. */
+static void descend(unsigned above)
+{
+    unsigned level = nfv_order_descend(counts, above);
+
+    if (first_round && level < NFV_ORDER_COLD) {
+        uint64_t pages = sum(0, NFV_ORDER_COLD);
+
+        first_round = false;
+        qatomic_set(&deferred, pages << qemu_target_page_bits());
+        trace_nfv_heat_first_round(pages);
+    }
+    set_levels(level, NFV_ORDER_TOP);
 }
 
 bool nfv_heat_exhausted(void)
 {
-    if (!blocks || (!low && high == NFV_ORDER_COLD)) {
+    if (!blocks || (!low && high == NFV_ORDER_TOP)) {
         return false;
     }
     if (pushing) {
@@ -201,9 +230,9 @@ bool nfv_heat_exhausted(void)
         return true;
     }
     if (first_round) {
-        end_first_round();
+        count();
     }
-    set_levels(nfv_order_descend(counts, low), NFV_ORDER_COLD);
+    descend(low);
     return true;
 }
 
@@ -212,8 +241,7 @@ void nfv_heat_synced(void)
     holes_first = false;
     if (blocks) {
         count();
-        set_levels(nfv_order_descend(counts, NFV_ORDER_LEVELS),
-                   NFV_ORDER_COLD);
+        descend(NFV_ORDER_LEVELS);
     }
 }
 
@@ -223,7 +251,7 @@ void nfv_heat_push(void)
         count();
         pushing = true;
         set_levels(0, nfv_order_ascend(counts, -1));
-        trace_nfv_heat_push(counts[NFV_ORDER_COLD]);
+        trace_nfv_heat_push(sum(NFV_ORDER_COLD, NFV_ORDER_LEVELS));
     }
 }
 
@@ -270,7 +298,7 @@ unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,
     unsigned from = qatomic_read(&low), to = qatomic_read(&high);
     HotBlock *b;
 
-    if (!from && to == NFV_ORDER_COLD) {
+    if (!from && to == NFV_ORDER_TOP) {
         return page;
     }
     /*

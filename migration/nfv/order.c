@@ -12,10 +12,11 @@
 /* A pass over all pages is made for at least this share of the dirty ones. */
 #define SHARE 16
 
-void nfv_order_init(NfvOrder *order, uint64_t pages)
+void nfv_order_init(NfvOrder *order, uint64_t pages, uint64_t chunk)
 {
     *order = (NfvOrder) {
         .pages = pages,
+        .chunk = chunk,
         .age = g_new0(uint8_t, pages),
         .interval = g_new0(uint8_t, pages),
         .before = bitmap_new(pages),
@@ -73,12 +74,17 @@ void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
     order->before[k] = bits;
 }
 
+static unsigned turn_level(const NfvOrder *order, uint64_t page)
+{
+    return NFV_ORDER_TOP - page / order->chunk % NFV_ORDER_TURNS;
+}
+
 unsigned nfv_order_level(const NfvOrder *order, uint64_t page)
 {
     unsigned age = order->age[page], interval = order->interval[page];
 
     if (interval == NFV_ORDER_NEVER) {
-        return NFV_ORDER_COLD;
+        return turn_level(order, page);
     }
     if (interval == NFV_ORDER_ONCE) {
         interval = order->longest ?: SYNCS_MAX;
@@ -120,10 +126,12 @@ unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
 {
     uint64_t all = count_warm(counts), taken = 0;
 
-    if (above > NFV_ORDER_COLD && counts[NFV_ORDER_COLD]) {
-        return NFV_ORDER_COLD;
+    while (above > NFV_ORDER_COLD) {
+        if (counts[--above]) {
+            return above;
+        }
     }
-    for (unsigned level = MIN(above, NFV_ORDER_COLD); level-- > 0;) {
+    for (unsigned level = above; level-- > 0;) {
         taken += counts[level];
         if (taken && taken >= all / SHARE) {
             return level;
@@ -142,7 +150,17 @@ unsigned nfv_order_ascend(const uint64_t counts[NFV_ORDER_LEVELS], int below)
             return level;
         }
     }
-    return NFV_ORDER_COLD;
+    return NFV_ORDER_TOP;
+}
+
+/* The page to look at after @page, which is not wanted. */
+static uint64_t pass_by(const NfvOrder *order, unsigned low, uint64_t page)
+{
+    /* All of a chunk is below a turn that is after its own. */
+    if (low > turn_level(order, page)) {
+        return ROUND_DOWN(page, order->chunk) + order->chunk;
+    }
+    return page + 1;
 }
 
 unsigned long nfv_order_next(const NfvOrder *order, unsigned low, unsigned high,
@@ -151,7 +169,7 @@ unsigned long nfv_order_next(const NfvOrder *order, unsigned low, unsigned high,
 {
     unsigned long end = MIN(size, order->pages);
 
-    if (low == 0 && high == NFV_ORDER_COLD) {
+    if (low == 0 && high == NFV_ORDER_TOP) {
         return page;
     }
     for (; page < end && most; most--) {
@@ -160,7 +178,7 @@ unsigned long nfv_order_next(const NfvOrder *order, unsigned low, unsigned high,
         if (low <= level && level <= high) {
             break;
         }
-        page = find_next_bit(dirty, size, page + 1);
+        page = find_next_bit(dirty, size, pass_by(order, low, page));
     }
     return page;
 }

@@ -6,7 +6,9 @@
  * is guessed from when it was written last, and how long it had been left alone
  * before that: a ring of buffers comes back after one cycle, so its oldest page
  * is next; what is written at random comes back sooner the more often it did.
- * What was never found dirty again goes before all others.
+ * What was never found dirty again goes before all others, in turns, each of
+ * which takes a share from all over the block: what the guest writes to is often
+ * in one place, and would go in vain if it came first, when nothing is known yet.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -16,14 +18,18 @@
 
 /*
  * Levels are syncs until the guess that the page is written, so the highest
- * goes first; pages that were never found dirty again are above them.
+ * goes first; from NFV_ORDER_COLD upwards are pages that were never found dirty
+ * again, by turns.
  */
 #define NFV_ORDER_COLD 127
-#define NFV_ORDER_LEVELS (NFV_ORDER_COLD + 1)
+#define NFV_ORDER_TURNS 8
+#define NFV_ORDER_LEVELS (NFV_ORDER_COLD + NFV_ORDER_TURNS)
+#define NFV_ORDER_TOP (NFV_ORDER_LEVELS - 1)
 
 /* Of a block of @pages pages. */
 typedef struct NfvOrder {
     uint64_t pages;
+    uint64_t chunk;        /* pages that have the same turn */
     uint8_t *age;          /* syncs since the page was last found dirty */
     uint8_t *interval;     /* between the last two of those; or as below */
     uint8_t longest;       /* of all intervals that are known */
@@ -36,7 +42,7 @@ typedef struct NfvOrder {
 /* With an interval: it was about the same as the one before. */
 #define NFV_ORDER_PERIODIC 128
 
-void nfv_order_init(NfvOrder *order, uint64_t pages);
+void nfv_order_init(NfvOrder *order, uint64_t pages, uint64_t chunk);
 void nfv_order_destroy(NfvOrder *order);
 
 /*
@@ -47,7 +53,7 @@ void nfv_order_destroy(NfvOrder *order);
 void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
                     bool exact);
 
-/* Where the page stands: 0 to NFV_ORDER_COLD. */
+/* Where the page stands: 0 to NFV_ORDER_TOP. */
 unsigned nfv_order_level(const NfvOrder *order, uint64_t page);
 
 /* Add to @counts how many of the @dirty pages stand on each level. */
@@ -57,7 +63,7 @@ void nfv_order_count(const NfvOrder *order, const unsigned long *dirty,
 /*
  * The level down to which pages go next, when all from level @above upwards have
  * been sent: so that it is a share of what is dirty, for which a pass over all
- * pages pays.  0 if that is all.  Cold pages go alone.
+ * pages pays.  0 if that is all.  Each turn of cold pages goes alone.
  */
 unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
                            unsigned above);
@@ -65,7 +71,7 @@ unsigned nfv_order_descend(const uint64_t counts[NFV_ORDER_LEVELS],
 /*
  * The other way round, for post-copy, where the guest waits for what it will
  * need first: the level up to which pages go next, when all up to level @below
- * have been sent; -1: none have.  NFV_ORDER_COLD if that is all.
+ * have been sent; -1: none have.  NFV_ORDER_TOP if that is all.
  */
 unsigned nfv_order_ascend(const uint64_t counts[NFV_ORDER_LEVELS], int below);
 

@@ -17,7 +17,7 @@ typedef struct Fixture {
 
 static void setup(Fixture *f, gconstpointer unused)
 {
-    nfv_order_init(&f->order, PAGES);
+    nfv_order_init(&f->order, PAGES, PAGES);
     f->dirty = bitmap_new(PAGES);
 }
 
@@ -56,8 +56,8 @@ static unsigned long next(const Fixture *f, unsigned level, unsigned long from,
 {
     unsigned long page = find_next_bit(f->dirty, size, from);
 
-    return nfv_order_next(&f->order, level, NFV_ORDER_COLD, f->dirty, page,
-                          size, PAGES);
+    return nfv_order_next(&f->order, level, NFV_ORDER_TOP, f->dirty, page, size,
+                          PAGES);
 }
 
 /* Send all that this level allows; it must be these, which end with -1. */
@@ -91,7 +91,7 @@ static void test_cold(Fixture *f, gconstpointer unused)
     for (int i = 0; i < PAGES; i++) {
         bool back = i <= 2 || i == 70 || i == 255;
 
-        assert_level(f, i, back ? NFV_ORDER_LEVELS - 2 : NFV_ORDER_COLD);
+        assert_level(f, i, back ? NFV_ORDER_COLD - 1 : NFV_ORDER_TOP);
         g_assert_cmpuint(next(f, NFV_ORDER_COLD, i, i + 1), ==, i + back);
         if (!back) {
             clear_bit(i, f->dirty);
@@ -100,6 +100,37 @@ static void test_cold(Fixture *f, gconstpointer unused)
     SYNC(f, 70, 71);
     SEND(f, NFV_ORDER_COLD, -1);
     SEND(f, 0, 0, 1, 2, 70, 71, 255);
+}
+
+/* A turn takes its share from all over the block, and whole chunks. */
+static void test_turns(Fixture *f, gconstpointer unused)
+{
+    NfvOrder order;
+    int sent = 0;
+
+    nfv_order_init(&order, PAGES, 4);
+    bitmap_set(f->dirty, 0, PAGES);
+    nfv_order_note(&order, 0, 1 << 5 | 1 << 6, true);
+    g_assert_cmpuint(nfv_order_level(&order, 3), ==, NFV_ORDER_TOP);
+    g_assert_cmpuint(nfv_order_level(&order, 4), ==, NFV_ORDER_TOP - 1);
+    g_assert_cmpuint(nfv_order_level(&order, 5), ==, NFV_ORDER_COLD - 1);
+    g_assert_cmpuint(nfv_order_level(&order, 31), ==, NFV_ORDER_COLD);
+    g_assert_cmpuint(nfv_order_level(&order, 32), ==, NFV_ORDER_TOP);
+    for (unsigned turn = 0; turn < NFV_ORDER_TURNS; turn++) {
+        for (unsigned page = 0; page < PAGES; sent++) {
+            page = find_next_bit(f->dirty, PAGES, page);
+            page = nfv_order_next(&order, NFV_ORDER_TOP - turn, NFV_ORDER_TOP,
+                                  f->dirty, page, PAGES, PAGES);
+            if (page >= PAGES) {
+                break;
+            }
+            g_assert_cmpuint(page / 4 % NFV_ORDER_TURNS, ==, turn);
+            g_assert(test_and_clear_bit(page, f->dirty));
+        }
+    }
+    g_assert_cmpint(sent, ==, PAGES - 2);
+    g_assert(test_bit(5, f->dirty) && test_bit(6, f->dirty));
+    nfv_order_destroy(&order);
 }
 
 /* What comes back regularly is expected back then. */
@@ -193,12 +224,12 @@ static void test_grown(Fixture *f, gconstpointer unused)
 {
     NfvOrder small;
 
-    nfv_order_init(&small, 64);
+    nfv_order_init(&small, 64, 64);
     nfv_order_note(&small, 0, ~0ul, true);
     bitmap_set(f->dirty, 0, PAGES);
-    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_COLD,
+    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_TOP,
                                     f->dirty, 0, PAGES, PAGES), ==, 64);
-    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_COLD,
+    g_assert_cmpuint(nfv_order_next(&small, NFV_ORDER_COLD, NFV_ORDER_TOP,
                                     f->dirty, 100, PAGES, PAGES), ==, 100);
     nfv_order_destroy(&small);
 }
@@ -238,8 +269,15 @@ static void test_descend(Fixture *f, gconstpointer unused)
     counts[99] = 80;
     g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_COLD), ==, 99);
     g_assert_cmpuint(nfv_order_descend(counts, 99), ==, 20);
+    counts[NFV_ORDER_TOP] = counts[NFV_ORDER_COLD + 2] = 1;
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_LEVELS), ==,
+                     NFV_ORDER_TOP);
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_TOP), ==,
+                     NFV_ORDER_COLD + 2);
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_COLD + 2), ==,
+                     NFV_ORDER_COLD);
     counts[NFV_ORDER_COLD] = 0;
-    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_LEVELS), ==, 99);
+    g_assert_cmpuint(nfv_order_descend(counts, NFV_ORDER_COLD + 2), ==, 99);
 }
 
 /* In post-copy the other way round: what is needed first goes first. */
@@ -247,7 +285,7 @@ static void test_ascend(Fixture *f, gconstpointer unused)
 {
     uint64_t counts[NFV_ORDER_LEVELS] = {};
 
-    g_assert_cmpuint(nfv_order_ascend(counts, -1), ==, NFV_ORDER_COLD);
+    g_assert_cmpuint(nfv_order_ascend(counts, -1), ==, NFV_ORDER_TOP);
     counts[NFV_ORDER_COLD] = 100000;
     counts[100] = 3;
     counts[20] = 1000;
@@ -255,7 +293,7 @@ static void test_ascend(Fixture *f, gconstpointer unused)
     counts[0] = 100;
     g_assert_cmpuint(nfv_order_ascend(counts, -1), ==, 0);
     g_assert_cmpuint(nfv_order_ascend(counts, 0), ==, 20);
-    g_assert_cmpuint(nfv_order_ascend(counts, 20), ==, NFV_ORDER_COLD);
+    g_assert_cmpuint(nfv_order_ascend(counts, 20), ==, NFV_ORDER_TOP);
 
     bitmap_set(f->dirty, 0, 8);
     SYNC(f, 3, 4);
@@ -264,7 +302,7 @@ static void test_ascend(Fixture *f, gconstpointer unused)
                                     PAGES), ==, 3);
     g_assert_cmpuint(nfv_order_next(&f->order, 1, 1, f->dirty, 0, PAGES,
                                     PAGES), ==, 4);
-    g_assert_cmpuint(nfv_order_next(&f->order, 0, NFV_ORDER_COLD, f->dirty, 0,
+    g_assert_cmpuint(nfv_order_next(&f->order, 0, NFV_ORDER_TOP, f->dirty, 0,
                                     PAGES, PAGES), ==, 0);
 }
 
@@ -292,7 +330,7 @@ static void test_count(Fixture *f, gconstpointer unused)
     SYNC(f, 4);
     clear_bit(9, f->dirty);
     nfv_order_count(&f->order, f->dirty, counts);
-    g_assert_cmpuint(counts[NFV_ORDER_COLD], ==, 7);
+    g_assert_cmpuint(counts[NFV_ORDER_TOP], ==, 7);
     g_assert_cmpuint(counts[1], ==, 1); /* 4 */
     g_assert_cmpuint(counts[0], ==, 2); /* 3 and 11 */
 }
@@ -423,6 +461,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     add("/nfv/heat/all", test_all);
     add("/nfv/heat/cold", test_cold);
+    add("/nfv/heat/turns", test_turns);
     add("/nfv/heat/periodic", test_periodic);
     add("/nfv/heat/irregular", test_irregular);
     add("/nfv/heat/once", test_once);
