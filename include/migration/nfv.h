@@ -120,7 +120,7 @@ void nfv_handshake_start(QEMUFile *f);
  */
 bool nfv_handshake_receive(uint32_t pong);
 
-/* Destination: the PONG for this @ping.  Thread that loads. */
+/* Destination: the PONG for this @ping; 0: no answer.  Thread that loads. */
 uint32_t nfv_handshake_answer(uint32_t ping);
 
 /* Destination: whether the source is one of us.  Any thread. */
@@ -376,11 +376,18 @@ bool nfv_postcopy_keeps_ram(void);
 int nfv_pause_load_error(QEMUFile *f);
 
 /*
- * Destination: whether the stream @f, which broke, can be recovered because the
- * guest runs, or is to run, here.  Waits until the devices are loaded, or cannot
+ * Destination: whether the stream @f, which broke with @error, can be recovered
+ * because the guest runs, or is to run, here.  Notes the error in @f, or clears it
+ * where all of post-copy has come.  Waits until the devices are loaded, or cannot
  * be without a page.  Thread that loads RAM, or the devices.
  */
-bool nfv_pause_is_possible(QEMUFile *f);
+bool nfv_pause_is_possible(QEMUFile *f, int *error);
+
+/*
+ * Destination: whether the caller loads the devices of post-copy, while another
+ * thread may have lost the return path.
+ */
+bool nfv_pause_loads_devices(void);
 
 /*
  * Destination: whether a page must be written that came as zero and had nothing

@@ -145,8 +145,8 @@ uint32_t nfv_handshake_answer(uint32_t ping)
     if ((ping & ~PAGES_MASK) == LAYOUT) {
         source_layout = ping;
     }
-    if (ping == NFV_OWED_LAST) {
-        nfv_owed_wait();
+    if (ping == NFV_OWED_LAST && !nfv_owed_wait()) {
+        return 0; /* which nobody waits for */
     }
     if (ping != QUESTION || !features) {
         return ping;

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/rcu.h"
@@ -27,11 +28,11 @@ typedef struct Debt {
 } Debt;
 
 static GArray *debts; /* of Debt */
-static bool settled;  /* the source has ended, and nothing is owed */
+static bool settled;  /* the source has ended, and nothing is owed; atomic */
 
 void nfv_owed_reset(void)
 {
-    settled = false;
+    qatomic_set(&settled, false);
     for (guint i = 0; debts && i < debts->len; i++) {
         g_free(g_array_index(debts, Debt, i).pages);
     }
@@ -97,29 +98,40 @@ static bool all_are_paid(void)
     return true;
 }
 
-void nfv_owed_wait(void)
+static bool wait_until_paid(MigrationIncomingState *mis)
 {
-    MigrationIncomingState *mis = migration_incoming_get_current();
-
     for (int waited = 0; !all_are_paid(); waited += LOOK_US) {
-        if (qemu_file_get_error(mis->from_src_file) ||
-            mis->state != MIGRATION_STATUS_POSTCOPY_ACTIVE) {
-            return;
+        if (mis->state != MIGRATION_STATUS_POSTCOPY_ACTIVE ||
+            qemu_file_get_error_obj_any(mis->from_src_file,
+                                        mis->postcopy_qemufile_dst, NULL)) {
+            return false;
         }
         if (waited >= TIMEOUT_US) {
             error_report("post-copy: the source has ended, but pages that it "
                          "owes have not come; recover with migrate-recover");
-            qemu_file_set_error(mis->from_src_file, -EIO);
-            return;
+            return false;
         }
         g_usleep(LOOK_US);
     }
-    settled = nfv_migration_settings()->postcopy &&
-              (postcopy_state_get() == POSTCOPY_INCOMING_LISTENING ||
-               postcopy_state_get() == POSTCOPY_INCOMING_RUNNING);
+    return true;
+}
+
+bool nfv_owed_wait(void)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    if (!wait_until_paid(mis)) {
+        qemu_file_set_error(mis->from_src_file, -EIO);
+        return false;
+    }
+    qatomic_set(&settled,
+                nfv_migration_settings()->postcopy &&
+                    (postcopy_state_get() == POSTCOPY_INCOMING_LISTENING ||
+                     postcopy_state_get() == POSTCOPY_INCOMING_RUNNING));
+    return true;
 }
 
 bool nfv_owed_is_settled(void)
 {
-    return settled;
+    return qatomic_read(&settled);
 }

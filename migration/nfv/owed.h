@@ -16,19 +16,20 @@
  */
 #define NFV_OWED_LAST 0x6e666c00u
 
-/* All in the thread that loads. */
+/* All in the thread that loads RAM. */
 
 void nfv_owed_reset(void);
 void nfv_owed_add(RAMBlock *rb, ram_addr_t start, uint64_t length);
 
 /*
  * Wait until all has come by the preempt channel, too: QEMU waits for pages that
- * were asked for, and closes that channel then, with what else is in it.  Sets an
- * error on the main channel, so that it can be recovered, if that takes too long.
+ * were asked for, and closes that channel then, with what else is in it.  False,
+ * with an error on the main channel, so that it can be recovered, if either channel
+ * breaks or it takes too long: the source must not be answered.
  */
-void nfv_owed_wait(void);
+bool nfv_owed_wait(void);
 
-/* Whether that has been asked for, in post-copy, and all has come. */
+/* Whether that has been asked for, in post-copy, and all has come.  Any thread. */
 bool nfv_owed_is_settled(void);
 
 #endif

@@ -11,6 +11,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
+#include "qemu/coroutine.h"
 #include "migration/migration.h"
 #include "migration/nfv.h"
 #include "migration/postcopy-ram.h"
@@ -26,6 +27,13 @@
 static bool is_main_channel(const QEMUFile *f)
 {
     return f == migration_incoming_get_current()->from_src_file;
+}
+
+/* In the coroutine of the incoming migration; another thread loads RAM then. */
+bool nfv_pause_loads_devices(void)
+{
+    return nfv_migration_settings()->postcopy && qemu_in_coroutine() &&
+           postcopy_state_get() == POSTCOPY_INCOMING_LISTENING;
 }
 
 int nfv_pause_load_error(QEMUFile *f)
@@ -45,30 +53,39 @@ int nfv_pause_load_error(QEMUFile *f)
 /*
  * The thread that loads the devices answers by the return path, which a pause
  * closes.  So it goes on to its end, unless it needs a page: that comes after the
- * recovery, with another return path.  False: it failed.
+ * recovery, with another return path.  If it failed, it is about to end QEMU.
  */
-static bool wait_for_devices(MigrationIncomingState *mis)
+static void wait_for_devices(const MigrationIncomingState *mis)
 {
     for (unsigned stuck = 0;
          postcopy_state_get() == POSTCOPY_INCOMING_LISTENING &&
          stuck < STUCK_LOOKS;) {
-        if (mis->state != MIGRATION_STATUS_POSTCOPY_ACTIVE) {
-            return false;
-        }
         g_usleep(LOOK_US);
-        stuck = qatomic_read(&mis->page_requested_count) ? stuck + 1 : 0;
+        stuck = qatomic_read(&mis->page_requested_count) &&
+                        mis->state != MIGRATION_STATUS_FAILED ?
+                    stuck + 1 : 0;
     }
-    return true;
 }
 
-bool nfv_pause_is_possible(QEMUFile *f)
+bool nfv_pause_is_possible(QEMUFile *f, int *error)
 {
-    PostcopyState state = postcopy_state_get();
+    MigrationIncomingState *mis = migration_incoming_get_current();
 
-    if (nfv_migration_settings()->postcopy &&
-        state == POSTCOPY_INCOMING_LISTENING && is_main_channel(f)) {
-        trace_nfv_pause_early();
-        return wait_for_devices(migration_incoming_get_current());
+    if (nfv_pause_loads_devices()) {
+        /* @f may be the main channel, which a pause has closed. */
+        migrate_set_state(&mis->state, mis->state, MIGRATION_STATUS_FAILED);
+        return false;
     }
-    return state == POSTCOPY_INCOMING_RUNNING;
+    qemu_file_set_error(f, *error);
+    if (nfv_owed_is_settled() && is_main_channel(f)) {
+        *error = 0; /* as above, amidst of the last section */
+        return false;
+    }
+    if (nfv_migration_settings()->postcopy &&
+        postcopy_state_get() == POSTCOPY_INCOMING_LISTENING) {
+        trace_nfv_pause_early();
+        wait_for_devices(mis);
+        return true;
+    }
+    return postcopy_state_get() == POSTCOPY_INCOMING_RUNNING;
 }

@@ -28,6 +28,7 @@
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "migration/savevm.h"
+#include "system/runstate.h"
 #include "system/system.h"
 #include "drain.h"
 #include "heat.h"
@@ -390,8 +391,8 @@ static NfvPolicyStep complete(MigrationState *s)
         !(features & NFV_FEATURE_POSTCOPY)) {
         return NFV_POLICY_COMPLETE;
     }
-    trace_nfv_postcopy_last();
     nfv_drain_start_with(s, NFV_OWED_LAST);
+    trace_nfv_postcopy_last();
     do {
         drain = nfv_drain_wait(s);
     } while (drain == NFV_DRAIN_PENDING &&
@@ -412,6 +413,8 @@ NfvPolicyStep nfv_postcopy_step(MigrationState *s)
     }
     if (source.stage != STAGE_ACTIVE) {
         source.stage = STAGE_ACTIVE;
+        /* Whatever fails from now on, the guest is not started here again. */
+        s->vm_old_state = RUN_STATE_POSTMIGRATE;
         nfv_heat_push();
     }
     shorten_queue(s);

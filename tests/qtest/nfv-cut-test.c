@@ -10,7 +10,9 @@
 #include "migration/migration-util.h"
 #include "nfv/hugepages.h"
 #include "nfv/post.h"
+#include "nfv/relay.h"
 #include "nfv/tcp.h"
+#include "migration/nfv/owed.h"
 
 #define TRICKLE (64 * 1024) /* bytes a second */
 
@@ -45,9 +47,7 @@ static void recover(NfvPair *p)
 /* So many sockets have had the background of post-copy. */
 static void wait_for_sockets(NfvPair *p, unsigned n)
 {
-    while (nfv_post_said(p, "from", NFV_POST_SHORTENED) < n) {
-        g_usleep(10 * 1000);
-    }
+    nfv_post_wait(p, "from", NFV_POST_SHORTENED, n);
 }
 
 /*
@@ -148,9 +148,7 @@ static void reach_stop(NfvPair *p)
  */
 static void wait_until_destination_paused(NfvPair *p)
 {
-    while (!nfv_post_said(p, "to", "Migration paused")) {
-        g_usleep(10 * 1000);
-    }
+    nfv_post_wait(p, "to", "Migration paused", 1);
 }
 
 /* The destination has not yet read the state of the devices. */
@@ -203,9 +201,7 @@ static void reach_last(NfvPair *p, const char *listen)
     qtest_qmp_assert_success(p->to, "{ 'execute': 'stop' }");
     wait_for_remaining(p, 2 * TRICKLE);
     kill(qtest_pid(p->to), SIGSTOP);
-    while (!nfv_post_said(p, "from", "nfv_postcopy_last")) {
-        g_usleep(10 * 1000);
-    }
+    nfv_post_wait(p, "from", "nfv_postcopy_last", 1);
 }
 
 /* The source does not know that all came, but the destination does. */
@@ -250,6 +246,78 @@ static void test_lost_last(const void *opaque)
     nfv_pair_stop(&p);
 }
 
+static bool leave(GByteArray *record)
+{
+    return true;
+}
+
+/* The guest of the source stands still, and is not started again. */
+static void check_stopped(QTestState *qts)
+{
+    QDict *status = qtest_qmp_assert_success_ref(
+        qts, "{ 'execute': 'query-status' }");
+
+    g_assert_false(qdict_get_bool(status, "running"));
+    qobject_unref(status);
+}
+
+/* The source knows that all came, and is not told that it was all. */
+static void test_cut_proven(void)
+{
+    const NfvPostVariant v = {};
+    g_autofree char *near = NULL, *far = NULL, *near_uri = NULL,
+                    *far_uri = NULL;
+    NfvPair p = {};
+    NfvRelay *relay;
+
+    if (!nfv_post_can_run(&v)) {
+        return;
+    }
+    nfv_post_start(&p, &v, NFV_POST_ON);
+    near = g_strdup_printf("%s/near", p.directory);
+    far = g_strdup_printf("%s/far", p.directory);
+    near_uri = g_strdup_printf("unix:%s", near);
+    far_uri = g_strdup_printf("unix:%s", far);
+    migrate_incoming_qmp(p.to, far_uri, NULL, "{}");
+    relay = nfv_relay_new(near, far, leave, false);
+    nfv_relay_end_after(relay, NFV_OWED_LAST);
+    migrate_set_parameter_int(p.from, "max-bandwidth", NFV_POST_SLOW);
+    migrate_qmp(p.from, p.to, near_uri, NULL, "{}");
+    qtest_qmp_assert_success(p.from,
+                             "{ 'execute': 'migrate-start-postcopy' }");
+    wait_for_migration_status(p.from, "failed", nfv_post_completed);
+    check_stopped(p.from);
+    wait_for_migration_complete(p.to);
+    nfv_pair_check_guest(&p, p.to);
+    check_stopped(p.from);
+    nfv_relay_free(relay);
+    unlink(near);
+    nfv_pair_stop(&p);
+}
+
+/* Without a link that breaks: as with stock, it ends, and says so. */
+static void test_devices(const void *opaque)
+{
+    const NfvPostVariant *v = opaque;
+    NfvPair p = {};
+
+    if (!nfv_post_can_run(v)) {
+        return;
+    }
+    nfv_pair_start(&p, NFV_POST_ON "-device virtio-rng-pci ", NFV_POST_ON);
+    nfv_post_set_capabilities(&p, v);
+    nfv_post_begin_precopy(&p, NFV_PAIR_UNIX);
+    qtest_set_expected_status(p.to, EXIT_FAILURE);
+    nfv_post_ask(&p);
+    qtest_wait_qemu(p.to);
+    g_assert_cmpuint(nfv_post_said(&p, "to", "load of migration failed"), ==,
+                     1);
+    wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
+    check_stopped(p.from);
+    qtest_kill_qemu(p.from);
+    nfv_pair_stop(&p);
+}
+
 /* Before the point of no return */
 
 /*
@@ -265,9 +333,7 @@ static void reach_discards(NfvPair *p, const char *listen)
     kill(qtest_pid(p->to), SIGSTOP);
     qtest_qmp_assert_success(p->from,
                              "{ 'execute': 'migrate-start-postcopy' }");
-    while (!nfv_post_said(p, "from", "nfv_postcopy_discard")) {
-        g_usleep(10 * 1000);
-    }
+    nfv_post_wait(p, "from", "nfv_postcopy_discard", 1);
     wait_for_migration_status(p->from, "active", nfv_post_ended);
 }
 
@@ -356,7 +422,6 @@ static void test_kill_after(void)
 {
     const NfvPostVariant v = { .preempt = true };
     NfvPair p = {};
-    QDict *status;
 
     if (!nfv_post_can_run(&v)) {
         return;
@@ -365,10 +430,7 @@ static void test_kill_after(void)
     nfv_post_begin(&p);
     qtest_kill_qemu(p.to);
     wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
-    status = qtest_qmp_assert_success_ref(p.from,
-                                          "{ 'execute': 'query-status' }");
-    g_assert_false(qdict_get_bool(status, "running"));
-    qobject_unref(status);
+    check_stopped(p.from);
     qtest_kill_qemu(p.from);
     nfv_pair_stop(&p);
 }
@@ -416,6 +478,9 @@ int main(int argc, char **argv)
     nfv_post_add("cut/last", &plain, test_cut_last);
     nfv_post_add("cut/lost-last", &plain, test_lost_last);
     nfv_post_add("cut/lost-last", &preempt, test_lost_last);
+    qtest_add_func("nfv/cut/proven", test_cut_proven);
+    nfv_post_add("cut/devices", &plain, test_devices);
+    nfv_post_add("cut/devices", &multifd, test_devices);
     nfv_post_add("cut/lose-stop", &plain, test_lose_stop);
     nfv_post_add("cut/lose-stop", &multifd, test_lose_stop);
     for (int i = 0; i < ARRAY_SIZE(losses); i++) {

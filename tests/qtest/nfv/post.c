@@ -83,6 +83,14 @@ unsigned nfv_post_said(NfvPair *p, const char *name, const char *words)
     return n;
 }
 
+void nfv_post_wait(NfvPair *p, const char *name, const char *words, unsigned n)
+{
+    while (nfv_post_said(p, name, words) < n) {
+        g_assert_true(qtest_probe_child(strcmp(name, "to") ? p->from : p->to));
+        g_usleep(10 * 1000);
+    }
+}
+
 QDict *nfv_post_result(QTestState *qts)
 {
     QDict *info = nfv_pair_query(qts);

@@ -63,6 +63,9 @@ void nfv_post_begin(NfvPair *p);
 /* How often the @name end ("from", "to") said it, or it is in its trace. */
 unsigned nfv_post_said(NfvPair *p, const char *name, const char *words);
 
+/* Wait until it is there @n times; the end must not end before. */
+void nfv_post_wait(NfvPair *p, const char *name, const char *words, unsigned n);
+
 /* Of query-nfv-migration.  The caller has a reference. */
 QDict *nfv_post_result(QTestState *qts);
 

@@ -23,6 +23,10 @@ static const uint8_t answer[] = { 0x4e, 0x46, 0xff, 0xff };
 static const uint8_t ping[] = { 8, 0, 2, 0, 4 };
 #define PING_LENGTH (sizeof(ping) + 4)
 
+/* Type and length of a PONG on the return path. */
+static const uint8_t pong_header[] = { 0, 2, 0, 4 };
+#define PONG_LENGTH (sizeof(pong_header) + 4)
+
 /* With popmap off, but something else on: the features follow. */
 #define ANSWER_PREFIX 2
 
@@ -34,9 +38,16 @@ struct NfvRelay {
     bool promise;
     GByteArray *lies;
     unsigned upper; /* of the PING to alter, or 0 */
+    uint32_t last;  /* PONG, or 0 */
     unsigned records;
     unsigned told, altered; /* atomic */
 };
+
+static void put_pong(uint8_t *message, uint32_t pong)
+{
+    memcpy(message, pong_header, sizeof(pong_header));
+    stl_be_p(message + sizeof(pong_header), pong);
+}
 
 static struct sockaddr_un address_of(const char *path)
 {
@@ -134,6 +145,20 @@ static void alter_ping(NfvRelay *relay, GByteArray *bytes)
     }
 }
 
+/* A PONG comes alone, or amidst of others, but in one piece. */
+static bool has_pong(const uint8_t *bytes, size_t length, uint32_t pong)
+{
+    uint8_t message[PONG_LENGTH];
+
+    put_pong(message, pong);
+    for (size_t at = 0; at + sizeof(message) <= length; at++) {
+        if (!memcmp(bytes + at, message, sizeof(message))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool tell_lies(NfvRelay *relay, int to)
 {
     if (!relay->lies->len) {
@@ -186,7 +211,8 @@ static void relay_bytes(NfvRelay *relay, int from, int to)
             if (relay->promise) {
                 promise_all(bytes, n);
             }
-            if (!tell_lies(relay, from) || !send_all(from, bytes, n)) {
+            if (!tell_lies(relay, from) || !send_all(from, bytes, n) ||
+                (relay->last && has_pong(bytes, n, relay->last))) {
                 return;
             }
         }
@@ -230,11 +256,15 @@ NfvRelay *nfv_relay_new(const char *from, const char *to,
 
 void nfv_relay_lie(NfvRelay *relay, uint32_t pong)
 {
-    /* Type and length of a message of the return path. */
-    uint8_t message[] = { 0, 2, 0, 4, 0, 0, 0, 0 };
+    uint8_t message[PONG_LENGTH];
 
-    stl_be_p(message + 4, pong);
+    put_pong(message, pong);
     g_byte_array_append(relay->lies, message, sizeof(message));
+}
+
+void nfv_relay_end_after(NfvRelay *relay, uint32_t pong)
+{
+    relay->last = pong;
 }
 
 void nfv_relay_alter_ping(NfvRelay *relay, unsigned upper)

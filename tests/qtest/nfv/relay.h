@@ -35,6 +35,12 @@ void nfv_relay_lie(NfvRelay *relay, uint32_t pong);
  */
 void nfv_relay_alter_ping(NfvRelay *relay, unsigned upper);
 
+/*
+ * Close both connections when the source has been given this PONG.  Before the
+ * migration begins.
+ */
+void nfv_relay_end_after(NfvRelay *relay, uint32_t pong);
+
 /* How often all lies were told, and how many PINGs were altered.  Any thread. */
 unsigned nfv_relay_told(NfvRelay *relay);
 unsigned nfv_relay_altered(NfvRelay *relay);
