@@ -23,8 +23,9 @@ static const char *ended_or_paused[] = { "failed", "completed",
 #define ON "-global migration.popmap=on"
 
 /* What of the guest's memory is used how, in pages */
-#define OLD_FIRST (16 * MIB_PAGES) /* written before */
-#define OLD_PAGES (4 * MIB_PAGES)
+/* Written before; more than multifd's channels take at once, however slowly. */
+#define OLD_FIRST (16 * MIB_PAGES)
+#define OLD_PAGES (16 * MIB_PAGES)
 #define OLD_STEP 3
 #define NEW_FIRST (40 * MIB_PAGES) /* written while it migrates */
 #define NEW_PAGES (2 * MIB_PAGES)
@@ -106,6 +107,8 @@ static void begin_slowly(NfvEnds *ends, const Variant *v)
     set_variant(ends, v);
     migrate_set_parameter_int(ends->from, "max-bandwidth", SLOW);
     migrate_set_parameter_int(ends->from, "max-postcopy-bandwidth", SLOW);
+    /* What multifd's channels take at once makes the link look fast. */
+    migrate_set_parameter_int(ends->from, "downtime-limit", 1);
     migrate_incoming_qmp(ends->to, uri, NULL, "{}");
     migrate_qmp(ends->from, ends->to, NULL, NULL, "{}");
     wait_for_migration_status(ends->from, "active", ended);
@@ -123,6 +126,7 @@ static void finish(NfvEnds *ends)
 {
     migrate_set_parameter_int(ends->from, "max-bandwidth", 0);
     migrate_set_parameter_int(ends->from, "max-postcopy-bandwidth", 0);
+    migrate_set_parameter_int(ends->from, "downtime-limit", 300);
     wait_for_migration_complete(ends->from);
     wait_for_migration_complete(ends->to);
 }
@@ -137,6 +141,16 @@ static void write_new(QTestState *qts)
 {
     nfv_ends_write(qts, NEW_FIRST, NEW_PAGES, NEW_STEP, 2);
     nfv_ends_write(qts, OLD_FIRST, OLD_PAGES / 2, 2 * OLD_STEP, 3);
+}
+
+/* Where the guest has stopped by itself, a write would come too late. */
+static void write_meanwhile(NfvEnds *ends)
+{
+    g_autofree char *status = NULL;
+
+    write_new(ends->from);
+    status = migrate_query_status(ends->from);
+    g_assert_cmpstr(status, ==, "active");
 }
 
 static void check_written(QTestState *qts)
@@ -217,7 +231,7 @@ static void test_matrix(const void *opaque)
     ends->to = start(ends, "to", c->to, c->to_memory, "-incoming defer");
     write_old(ends->from);
     begin_slowly(ends, c->variant);
-    write_new(ends->from);
+    write_meanwhile(ends);
     if (c->variant->postcopy) {
         begin_postcopy(ends);
         /* Each of these pages is missing; the source is slow. */
@@ -324,7 +338,7 @@ static void test_filled(const void *opaque)
                      "-incoming defer");
     write_old(ends->from);
     begin_slowly(ends, c->variant);
-    write_new(ends->from);
+    write_meanwhile(ends);
     if (c->variant->postcopy) {
         begin_postcopy(ends);
         nfv_ends_check_holes(ends->to, HOLE_FIRST, MIB_PAGES, 64);
@@ -350,7 +364,7 @@ static void test_recovery(const void *opaque)
     ends->to = start(ends, "to", ON_SIDE, memory, "-incoming defer");
     write_old(ends->from);
     begin_slowly(ends, &variants[3]);
-    write_new(ends->from);
+    write_meanwhile(ends);
     begin_postcopy(ends);
     nfv_ends_check_holes(ends->to, HOLE_FIRST, MIB_PAGES, 64);
 
@@ -491,7 +505,7 @@ static void test_dimm(const void *opaque)
     write_old(ends->from);
     nfv_ends_write(ends->from, DIMM / NFV_ENDS_PAGE, MIB_PAGES, 7, 9);
     begin_slowly(ends, v);
-    write_new(ends->from);
+    write_meanwhile(ends);
     nfv_ends_write(ends->from, DIMM / NFV_ENDS_PAGE + 4 * MIB_PAGES, MIB_PAGES,
                    9, 8);
     finish(ends);
@@ -615,7 +629,7 @@ static void test_again(const void *opaque)
     lose_destination(ends);
     ends->to = start(ends, "to", ON_SIDE, &memories[1], "-incoming defer");
     begin_slowly(ends, v);
-    write_new(ends->from);
+    write_meanwhile(ends);
     if (v->postcopy) {
         begin_postcopy(ends);
         nfv_ends_check_holes(ends->to, HOLE_FIRST, MIB_PAGES, 64);
