@@ -7,14 +7,15 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
-COUNTED = ('Pss', 'Private_Hugetlb', 'Shared_Hugetlb')
+# Not its program: its share of that changes with how many others run it.
+COUNTED = ('Pss_Anon', 'Pss_Shmem', 'Private_Hugetlb', 'Shared_Hugetlb')
 
 
 def parse(smaps_rollup: str) -> int:
-    """KiB that are its own: its share of mapped pages and its huge pages. Pure."""
+    """KiB that are its own: its share of memory that is no file on a disk, and its huge pages. Pure."""
     found = dict(re.findall(r'^(\w+):\s+(\d+) kB$', smaps_rollup, re.MULTILINE))
-    if 'Pss' not in found:
-        raise ValueError('smaps_rollup has no Pss')
+    if 'Pss_Anon' not in found:
+        raise ValueError('smaps_rollup has no Pss_Anon')
     return sum(int(found.get(name, 0)) for name in COUNTED)
 
 

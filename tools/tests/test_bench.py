@@ -196,8 +196,8 @@ class Links(unittest.TestCase):
 class Reading(unittest.TestCase):
     def test_footprint(self):
         text = ('55d0-7ffd ---p 00000000 00:00 0    [rollup]\nRss:  2000 kB\nPss:  1500 kB\nPss_Anon: 1400 kB\n'
-                'Shared_Hugetlb:  2048 kB\nPrivate_Hugetlb:  4096 kB\n')
-        self.assertEqual(footprint.parse(text), 1500 + 2048 + 4096)
+                'Pss_File: 70 kB\nPss_Shmem: 30 kB\nShared_Hugetlb:  2048 kB\nPrivate_Hugetlb:  4096 kB\n')
+        self.assertEqual(footprint.parse(text), 1400 + 30 + 2048 + 4096)
         with self.assertRaises(ValueError):
             footprint.parse('')
 
