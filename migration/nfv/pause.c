@@ -78,7 +78,7 @@ bool nfv_pause_is_possible(QEMUFile *f, int *error)
     }
     qemu_file_set_error(f, *error);
     if (nfv_owed_is_settled() && is_main_channel(f)) {
-        *error = 0; /* as above, amidst of the last section */
+        *error = 0; /* as above, in the last section */
         return false;
     }
     if (nfv_migration_settings()->postcopy &&

@@ -145,18 +145,13 @@ static void alter_ping(NfvRelay *relay, GByteArray *bytes)
     }
 }
 
-/* A PONG comes alone, or amidst of others, but in one piece. */
+/* A PONG comes alone or among others, but in one piece. */
 static bool has_pong(const uint8_t *bytes, size_t length, uint32_t pong)
 {
     uint8_t message[PONG_LENGTH];
 
     put_pong(message, pong);
-    for (size_t at = 0; at + sizeof(message) <= length; at++) {
-        if (!memcmp(bytes + at, message, sizeof(message))) {
-            return true;
-        }
-    }
-    return false;
+    return memmem(bytes, length, message, sizeof(message));
 }
 
 static bool tell_lies(NfvRelay *relay, int to)
