@@ -97,6 +97,60 @@ static bool must_postcopy(const NfvSituation *s, int64_t memory,
     return false;
 }
 
+/* What the destination has still to read, as far as is known. */
+static int64_t time_in_flight(const NfvSituation *s)
+{
+    if (!s->unproven) {
+        return 0;
+    }
+    return s->bandwidth ? time_to_send(s->unproven, s->bandwidth) :
+                          INT64_MAX / 4;
+}
+
+/*
+ * Then the guest writes as much until an answer is there as waiting for it takes
+ * off what is in flight, or nearly so.
+ */
+static bool link_is_busy(const NfvSituation *s)
+{
+    return s->pending && s->dirty_rate >= s->bandwidth / 2;
+}
+
+/* Whether enough of what was sent is known to have been read. */
+static bool is_proven(const NfvSituation *s, int64_t memory, int64_t flight)
+{
+    if (!s->can_drain) {
+        return true;
+    }
+    return s->flushed &&
+           (!flight || (link_is_busy(s) && memory + flight <= budget(s)));
+}
+
+/* Whether the stop still fits when an answer that is waited for is there. */
+static bool may_wait(const NfvSituation *s, int64_t memory, int64_t flight)
+{
+    double share = s->dirty_rate / (double)s->bandwidth;
+
+    return !link_is_busy(s) ||
+           memory + (flight + s->round_trip) * share <= budget(s);
+}
+
+/* The pending memory fits. */
+static NfvDecision switch_if_proven(const NfvSituation *s, int64_t memory)
+{
+    int64_t flight = time_in_flight(s), stop = memory + s->device_time;
+    NfvMigrationStep step = NFV_MIGRATION_STEP_SEND;
+
+    if (is_proven(s, memory, flight)) {
+        return decision(NFV_MIGRATION_STEP_SWITCH,
+                        NFV_MIGRATION_REASON_STOP_FITS, stop + flight);
+    }
+    if (s->flushed && may_wait(s, memory, flight)) {
+        step = NFV_MIGRATION_STEP_DRAIN;
+    }
+    return decision(step, NFV_MIGRATION_REASON_DRAIN_UNPROVEN, stop);
+}
+
 NfvDecision nfv_decide(const NfvSituation *s)
 {
     NfvMigrationReason reason;
@@ -128,11 +182,5 @@ NfvDecision nfv_decide(const NfvSituation *s)
         d.costs = costs;
         return d;
     }
-    if (s->can_drain && !s->drained) {
-        return decision(s->flushed ? NFV_MIGRATION_STEP_DRAIN :
-                                     NFV_MIGRATION_STEP_SEND,
-                        NFV_MIGRATION_REASON_DRAIN_UNPROVEN, stop);
-    }
-    return decision(NFV_MIGRATION_STEP_SWITCH, NFV_MIGRATION_REASON_STOP_FITS,
-                    stop);
+    return switch_if_proven(s, memory);
 }

@@ -24,8 +24,9 @@ typedef struct NfvSituation {
     int64_t shrink_rate; /* bytes a second of pending memory in the last one */
     bool may_postcopy;   /* if the deadline would be missed otherwise */
     bool can_drain;      /* there is a return path to prove it by */
-    bool flushed;        /* an answer now would prove all channels */
-    bool drained;        /* the destination has read all that was sent */
+    bool flushed;        /* all channels; an answer now would prove them */
+    uint64_t unproven;   /* bytes sent, not known to have been read */
+    int64_t round_trip;  /* until an answer comes, if nothing is in flight */
     bool may_switch;     /* the destination is ready */
 } NfvSituation;
 

@@ -22,8 +22,7 @@
 static struct {
     /* Migration thread. */
     uint8_t number; /* of the last PING of ours */
-    uint32_t ping;  /* the last one, of ours or another */
-    int64_t start;  /* us; 0: none is under way */
+    bool running;
 
     /*
      * The PONG that is the proof; 0: it came.  Atomic; whoever sets it to 0, the
@@ -32,7 +31,9 @@ static struct {
     uint32_t expected;
     QemuSemaphore pong;
 
-    int64_t time; /* us, atomic */
+    int64_t start; /* us, of the last one; atomic */
+    int64_t time;  /* us that the last one of ours took; atomic */
+    int64_t least; /* and the shortest; atomic, return path thread sets it */
 } drain = { .time = -1 };
 
 static bool is_ours(uint32_t ping)
@@ -47,9 +48,10 @@ static int64_t now_us(void)
 
 void nfv_drain_reset(void)
 {
-    drain.start = 0;
+    drain.running = false;
     qatomic_set(&drain.expected, 0);
     qatomic_set(&drain.time, -1);
+    qatomic_set(&drain.least, INT64_MAX);
 }
 
 bool nfv_drain_possible(MigrationState *s)
@@ -66,40 +68,43 @@ void nfv_drain_start(MigrationState *s)
 
 void nfv_drain_start_with(MigrationState *s, uint32_t ping)
 {
-    drain.ping = ping;
+    drain.running = true;
+    qatomic_set(&drain.start, now_us());
     qatomic_set(&drain.expected, ping);
     /* An answer that came too late for the one before. */
     qemu_sem_timedwait(&drain.pong, 0);
-    drain.start = now_us();
     qemu_savevm_send_ping(s->to_dst_file, ping);
 }
 
 bool nfv_drain_is_running(void)
 {
-    return drain.start;
+    return drain.running;
 }
 
-NfvDrain nfv_drain_wait(MigrationState *s)
+NfvDrain nfv_drain_wait(MigrationState *s, int ms)
 {
     if (!nfv_drain_possible(s)) {
-        drain.start = 0;
+        drain.running = false;
         return NFV_DRAIN_NO_ANSWER;
     }
-    qemu_sem_timedwait(&drain.pong, 10);
+    qemu_sem_timedwait(&drain.pong, ms);
     if (qatomic_read(&drain.expected)) {
         return NFV_DRAIN_PENDING;
     }
-    if (is_ours(drain.ping)) {
-        qatomic_set(&drain.time, now_us() - drain.start);
-    }
-    trace_nfv_drain(drain.ping, now_us() - drain.start);
-    drain.start = 0;
+    drain.running = false;
     return NFV_DRAIN_DONE;
 }
 
 bool nfv_drain_pong(uint32_t pong)
 {
+    int64_t time = now_us() - qatomic_read(&drain.start);
+
     if (pong && qatomic_cmpxchg(&drain.expected, pong, 0) == pong) {
+        if (is_ours(pong)) {
+            qatomic_set(&drain.time, time);
+            qatomic_set(&drain.least, MIN(time, qatomic_read(&drain.least)));
+        }
+        trace_nfv_drain(pong, time);
         qemu_sem_post(&drain.pong);
         return true;
     }
@@ -109,6 +114,13 @@ bool nfv_drain_pong(uint32_t pong)
 int64_t nfv_drain_time(void)
 {
     return qatomic_read(&drain.time);
+}
+
+int64_t nfv_drain_round_trip(void)
+{
+    int64_t least = qatomic_read(&drain.least);
+
+    return least == INT64_MAX ? 0 : least;
 }
 
 static void drain_register(void)

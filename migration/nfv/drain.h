@@ -32,13 +32,16 @@ void nfv_drain_start_with(struct MigrationState *s, uint32_t ping);
 /* Between the start and the first answer other than NFV_DRAIN_PENDING. */
 bool nfv_drain_is_running(void);
 
-/* Waits at most 10 ms. */
-NfvDrain nfv_drain_wait(struct MigrationState *s);
+/* Waits at most so many milliseconds. */
+NfvDrain nfv_drain_wait(struct MigrationState *s, int ms);
 
 /* True if the PONG is the proof, or is a drain's own.  Return path thread. */
 bool nfv_drain_pong(uint32_t pong);
 
 /* Microseconds that the last one of its own took, or -1.  Any thread. */
 int64_t nfv_drain_time(void);
+
+/* The shortest of this migration, which is about the link's; 0: none yet. */
+int64_t nfv_drain_round_trip(void);
 
 #endif

@@ -38,6 +38,8 @@
 #define WINDOWS 8
 #define ROUNDS_KEPT 64
 #define PAGES_A_LOOK 64 /* MAX_WAIT of ram.c */
+/* After so long it is looked whether there can be an answer to a drain. */
+#define DRAIN_MS 10
 /* So long nothing is asked of the dirty log while the destination is busy. */
 #define NOT_READY_US 1000
 
@@ -51,10 +53,15 @@ static struct {
     unsigned window_count;
     uint64_t best; /* of all windows, those with few bytes included */
     uint64_t dirty_rate;
+    int64_t dirty_start; /* us, of what is measured now */
+    uint64_t dirty_bytes;
     uint64_t shortened;  /* bytes that went into shortening the stop */
     /* Where that is under way: what it shall cost, and where it began. */
     uint64_t costs, costs_sent, costs_pending;
-    bool drained;
+    /* Of all that was sent: when the drain began, and what is known to be read */
+    uint64_t asked, proven;
+    bool waits;          /* for the drain, and sends nothing */
+    bool drained;        /* just now */
     bool round_ended;    /* the last step found no more to send */
     /* Of the round that is made: what was pending when it began, and when. */
     unsigned rounds;     /* that were made */
@@ -151,21 +158,32 @@ static bool wants_sync(uint64_t pending)
                         now_us() - policy.last_sync >= sync_interval());
 }
 
+/* @found: what became dirty since the last sync. */
+static void measure_dirty_rate(uint64_t found, int64_t now)
+{
+    int64_t spent = now - policy.dirty_start;
+    uint64_t rate;
+
+    policy.dirty_bytes += found;
+    if (spent < WINDOW_LEAST_US) {
+        return;
+    }
+    rate = policy.dirty_bytes * US_PER_S / spent;
+    /* While nothing was sent, what is dirty could not become it again. */
+    policy.dirty_rate = policy.drained ? MAX(policy.dirty_rate, rate) : rate;
+    policy.dirty_start = now;
+    policy.dirty_bytes = 0;
+}
+
 static uint64_t synchronise(uint64_t before)
 {
-    int64_t start = now_us(), since = start - policy.last_sync;
     uint64_t must, can, pending;
+    int64_t start = now_us();
 
     qemu_savevm_state_pending_exact(&must, &can);
     pending = must + can;
     policy.sync_cost = now_us() - start;
-    if (since > 0 && pending >= before) {
-        uint64_t rate = (pending - before) * US_PER_S / since;
-
-        /* While nothing was sent, what is dirty could not become it again. */
-        policy.dirty_rate =
-            policy.drained ? MAX(policy.dirty_rate, rate) : rate;
-    }
+    measure_dirty_rate(pending - MIN(before, pending), start);
     policy.last_sync = start;
     return pending;
 }
@@ -259,11 +277,14 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         .can_drain = nfv_drain_possible(s),
         /* At its end a round is flushed through the multifd channels. */
         .flushed = !migrate_multifd() || policy.round_ended,
-        .drained = policy.drained,
+        .round_trip = nfv_drain_round_trip(),
         .may_switch = may_switch,
     };
-    NfvDecision d = nfv_decide(&situation);
+    NfvDecision d;
 
+    situation.unproven = policy.proven ? situation.sent - policy.proven :
+                                         UINT64_MAX;
+    d = nfv_decide(&situation);
     policy.drained = false;
     expect_costs(d.costs, pending);
     record(s, &situation, &d);
@@ -283,6 +304,39 @@ static bool applies(const MigrationState *s)
            !migrate_mapped_ram();
 }
 
+/* Whether what was sent so far has been read, if that is not asked already. */
+static void ask(MigrationState *s)
+{
+    if (!nfv_drain_is_running() && nfv_drain_possible(s)) {
+        nfv_drain_start(s);
+        policy.asked = migration_transferred_bytes();
+    }
+}
+
+/*
+ * Once there is no more to send the answer is waited for, so at most two rounds
+ * are in flight.  True if there is none yet.
+ */
+static bool waits_for_answer(MigrationState *s, uint64_t pending)
+{
+    bool waits = policy.waits || !pending;
+    NfvDrain drain;
+
+    if (!nfv_drain_is_running()) {
+        return false;
+    }
+    drain = nfv_drain_wait(s, waits ? DRAIN_MS : 0);
+    if (drain == NFV_DRAIN_PENDING) {
+        return waits;
+    }
+    if (drain == NFV_DRAIN_DONE) {
+        policy.proven = policy.asked;
+        policy.drained = policy.waits;
+    }
+    policy.waits = false;
+    return false;
+}
+
 static NfvPolicyStep take(MigrationState *s, NfvDecision d)
 {
     switch (d.step) {
@@ -295,7 +349,8 @@ static NfvPolicyStep take(MigrationState *s, NfvDecision d)
         qatomic_set(&s->start_postcopy, true);
         return NFV_POLICY_RESUME;
     case NFV_MIGRATION_STEP_DRAIN:
-        nfv_drain_start(s);
+        ask(s);
+        policy.waits = true;
         return NFV_POLICY_RESUME;
     case NFV_MIGRATION_STEP_SEND:
     default:
@@ -311,8 +366,14 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
 {
     uint64_t pending = pending_estimate();
 
+    if (waits_for_answer(s, pending)) {
+        return NFV_POLICY_RESUME;
+    }
     if (!policy.drained && !wants_sync(pending)) {
         return NFV_POLICY_STOCK;
+    }
+    if (policy.round_ended) {
+        ask(s);
     }
     pending = synchronise(pending);
     nfv_heat_synced();
@@ -326,14 +387,6 @@ static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
     NfvPolicyStep step;
 
     measure_bandwidth();
-    if (nfv_drain_is_running()) {
-        NfvDrain drain = nfv_drain_wait(s);
-
-        if (drain == NFV_DRAIN_PENDING) {
-            return NFV_POLICY_RESUME;
-        }
-        policy.drained = drain == NFV_DRAIN_DONE;
-    }
     step = look(s, may_switch);
     if (step != NFV_POLICY_STOCK) {
         return step;
@@ -375,8 +428,13 @@ static void reset(void)
     policy.window_count = 0;
     policy.best = 0;
     policy.dirty_rate = 0;
+    policy.dirty_start = now_us();
+    policy.dirty_bytes = 0;
     policy.shortened = 0;
     policy.costs = 0;
+    policy.asked = 0;
+    policy.proven = 0;
+    policy.waits = false;
     policy.drained = false;
     policy.round_ended = false;
     policy.rounds = 0;

@@ -41,6 +41,8 @@
 #include "urgent.h"
 
 #define NOT_YET_US 1000
+/* After so long it is looked whether there can be an answer. */
+#define DRAIN_MS 10
 /* What may wait in the source's socket: so much time of the link, or bytes. */
 #define QUEUE_US 500
 #define QUEUE_LEAST (64 * KiB)
@@ -336,7 +338,7 @@ NfvPolicyStep nfv_postcopy_switch(MigrationState *s, bool may_switch)
         source.stage = tell_and_discard(s);
         break;
     case STAGE_DRAIN:
-        switch (nfv_drain_wait(s)) {
+        switch (nfv_drain_wait(s, DRAIN_MS)) {
         case NFV_DRAIN_PENDING:
             break;
         case NFV_DRAIN_DONE:
@@ -394,7 +396,7 @@ static NfvPolicyStep complete(MigrationState *s)
     nfv_drain_start_with(s, NFV_OWED_LAST);
     trace_nfv_postcopy_last();
     do {
-        drain = nfv_drain_wait(s);
+        drain = nfv_drain_wait(s, DRAIN_MS);
     } while (drain == NFV_DRAIN_PENDING &&
              !qemu_file_get_error(s->to_dst_file));
     if (drain == NFV_DRAIN_DONE) {
