@@ -11,6 +11,8 @@
 #define US_PER_S 1000000
 /* A round that takes less of the stop than this is not worth making. */
 #define WORTH_US 500
+/* So much of the stop may be memory that would be sent in vain before it. */
+#define STAY_US 1000
 /* What is sent only to shorten a stop that is allowed: a share of all, or ... */
 #define SHORTEN_SHARE 64
 #define SHORTEN_LEAST (4 * MiB)
@@ -151,7 +153,7 @@ static NfvDecision switch_if_proven(const NfvSituation *s, int64_t memory)
     return decision(step, NFV_MIGRATION_REASON_DRAIN_UNPROVEN, stop);
 }
 
-NfvDecision nfv_decide(const NfvSituation *s)
+static NfvDecision next_step(const NfvSituation *s)
 {
     NfvMigrationReason reason;
     int64_t memory, stop;
@@ -183,4 +185,17 @@ NfvDecision nfv_decide(const NfvSituation *s)
         return d;
     }
     return switch_if_proven(s, memory);
+}
+
+static uint64_t may_stay(const NfvSituation *s)
+{
+    return s->bandwidth * (MIN(budget(s) / 4, STAY_US) / (double)US_PER_S);
+}
+
+NfvDecision nfv_decide(const NfvSituation *s)
+{
+    NfvDecision d = next_step(s);
+
+    d.may_stay = d.costs ? 0 : may_stay(s);
+    return d;
 }

@@ -35,6 +35,7 @@ typedef struct NfvDecision {
     NfvMigrationReason reason;
     int64_t stop; /* predicted, if it switched now; -1: not known */
     uint64_t costs; /* bytes that are sent only to shorten the stop */
+    uint64_t may_stay; /* bytes, of what is written all the time, for the stop */
 } NfvDecision;
 
 /*

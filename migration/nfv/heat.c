@@ -37,6 +37,8 @@
  * held meanwhile.  One page in so many may go before its turn.
  */
 #define LOOK_MOST (16 * 1024)
+/* Pages on a lower level will be written to before the next sync. */
+#define SOON 2
 /* Pages that lie together go together, so that huge pages stay whole. */
 #define CHUNK_LEAST (2 * MiB)
 
@@ -54,6 +56,7 @@ static GArray *blocks;
 /* By the migration thread only; others read @low and @high. */
 static unsigned low;   /* pages on a lower level stay back */
 static unsigned high = NFV_ORDER_TOP; /* and on a higher one */
+static unsigned floor_level; /* the lowest before the last round */
 static bool pushing;   /* in post-copy */
 static uint64_t counts[NFV_ORDER_LEVELS]; /* at the last sync */
 static bool holes_first; /* only holes go */
@@ -148,6 +151,7 @@ void nfv_heat_start(void)
     }
     holes_first = false;
     first_round = true;
+    floor_level = 0;
     pushing = false;
     set_levels(NFV_ORDER_TOP, NFV_ORDER_TOP);
     qatomic_store_release(&blocks, found);
@@ -157,6 +161,7 @@ void nfv_heat_release(void)
 {
     holes_first = false;
     pushing = false;
+    floor_level = 0;
     set_levels(0, NFV_ORDER_TOP);
 }
 
@@ -213,12 +218,12 @@ static void descend(unsigned above)
         qatomic_set(&deferred, pages << qemu_target_page_bits());
         trace_nfv_heat_first_round(pages);
     }
-    set_levels(level, NFV_ORDER_TOP);
+    set_levels(MAX(level, floor_level), NFV_ORDER_TOP);
 }
 
 bool nfv_heat_exhausted(void)
 {
-    if (!blocks || (!low && high == NFV_ORDER_TOP)) {
+    if (!blocks || (low == floor_level && high == NFV_ORDER_TOP)) {
         return false;
     }
     if (pushing) {
@@ -236,17 +241,20 @@ bool nfv_heat_exhausted(void)
     return true;
 }
 
-void nfv_heat_synced(void)
+void nfv_heat_synced(uint64_t may_stay)
 {
     holes_first = false;
     if (blocks) {
         count();
+        floor_level =
+            sum(0, SOON) <= may_stay >> qemu_target_page_bits() ? SOON : 0;
         descend(NFV_ORDER_LEVELS);
     }
 }
 
 void nfv_heat_push(void)
 {
+    floor_level = 0;
     if (blocks && nfv_migration_settings()->hot_push) {
         count();
         pushing = true;

@@ -23,12 +23,16 @@ void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
 /* Whether dirty memory can be synchronised without loss of that. */
 bool nfv_heat_may_sync(void);
 
-/* Dirty memory was synchronised: the order begins anew. */
-void nfv_heat_synced(void);
+/*
+ * Dirty memory was synchronised: the order begins anew.  Pages that the guest
+ * writes between any two syncs stay back until the last round, if these are at
+ * most @may_stay bytes.
+ */
+void nfv_heat_synced(uint64_t may_stay);
 
 /*
  * All that could be sent was: some of what stayed back comes next.  False if
- * nothing stays back any more.
+ * there is nothing that shall go before the last round.
  */
 bool nfv_heat_exhausted(void);
 

@@ -63,6 +63,7 @@ static struct {
     bool waits;          /* for the drain, and sends nothing */
     bool drained;        /* just now */
     bool round_ended;    /* the last step found no more to send */
+    bool sent_all;       /* but what stays back to the end */
     /* Of the round that is made: what was pending when it began, and when. */
     unsigned rounds;     /* that were made */
     uint64_t round_pending, round_bytes;
@@ -154,7 +155,7 @@ static int64_t sync_interval(void)
 
 static bool wants_sync(uint64_t pending)
 {
-    return !pending || (nfv_heat_may_sync() &&
+    return !pending || policy.sent_all || (nfv_heat_may_sync() &&
                         now_us() - policy.last_sync >= sync_interval());
 }
 
@@ -319,7 +320,7 @@ static void ask(MigrationState *s)
  */
 static bool waits_for_answer(MigrationState *s, uint64_t pending)
 {
-    bool waits = policy.waits || !pending;
+    bool waits = policy.waits || !pending || policy.sent_all;
     NfvDrain drain;
 
     if (!nfv_drain_is_running()) {
@@ -365,6 +366,7 @@ static NfvPolicyStep take(MigrationState *s, NfvDecision d)
 static NfvPolicyStep look(MigrationState *s, bool may_switch)
 {
     uint64_t pending = pending_estimate();
+    NfvDecision d;
 
     if (waits_for_answer(s, pending)) {
         return NFV_POLICY_RESUME;
@@ -376,10 +378,11 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
         ask(s);
     }
     pending = synchronise(pending);
-    nfv_heat_synced();
     count_round(pending);
     count_shortened(pending);
-    return take(s, decide(s, pending, may_switch));
+    d = decide(s, pending, may_switch);
+    nfv_heat_synced(d.may_stay);
+    return take(s, d);
 }
 
 static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
@@ -392,9 +395,7 @@ static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
         return step;
     }
     policy.round_ended = qemu_savevm_state_iterate(s->to_dst_file, false) > 0;
-    if (policy.round_ended) {
-        nfv_heat_exhausted();
-    }
+    policy.sent_all = policy.round_ended && !nfv_heat_exhausted();
     return NFV_POLICY_RESUME;
 }
 
@@ -437,6 +438,7 @@ static void reset(void)
     policy.waits = false;
     policy.drained = false;
     policy.round_ended = false;
+    policy.sent_all = false;
     policy.rounds = 0;
     policy.round_start = 0;
     policy.shrink_rate = 0;

@@ -278,6 +278,26 @@ static void test_drain_pays(void)
     g_assert_cmpint(nfv_decide(&s).step, ==, NFV_MIGRATION_STEP_SEND);
 }
 
+/* A quarter of memory's part of the stop, 1 ms at most; not if that is cut. */
+static void test_may_stay(void)
+{
+    NfvSituation s = { .limit = 5100, .left = NONE, .device_time = 1900,
+                       .bandwidth = 1000000 };
+
+    g_assert_cmpuint(nfv_decide(&s).may_stay, ==, 800);
+    s.limit = 300 * MS;
+    g_assert_cmpuint(nfv_decide(&s).may_stay, ==, 1000);
+    s.limit = 0;
+    g_assert_cmpuint(nfv_decide(&s).may_stay, ==, 0);
+    s.limit = 10 * MS;
+    s.may_switch = true;
+    s.pending = 2000;
+    g_assert_cmpuint(nfv_decide(&s).costs, ==, 1);
+    g_assert_cmpuint(nfv_decide(&s).may_stay, ==, 0);
+    s.bandwidth = 0;
+    g_assert_cmpuint(nfv_decide(&s).may_stay, ==, 0);
+}
+
 static void test_device_time(void)
 {
     g_assert_cmpint(nfv_decide_device_time(1), >, 0);
@@ -750,6 +770,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/nfv/decide/predicted", test_predicted);
     g_test_add_func("/nfv/decide/drain-pays", test_drain_pays);
+    g_test_add_func("/nfv/decide/may-stay", test_may_stay);
     g_test_add_func("/nfv/decide/device-time", test_device_time);
     g_test_add_func("/nfv/decide/any", test_any);
     for (int i = 0; i < ARRAY_SIZE(traces); i++) {
