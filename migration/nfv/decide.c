@@ -23,6 +23,7 @@
  * destination discards.  Tens of ms for 2 GiB were seen; the rest is a margin.
  */
 #define POSTCOPY_US 100000
+#define NOT_KNOWN (INT64_MAX / 4) /* of a time: or very long */
 
 int64_t nfv_decide_device_time(unsigned vcpus)
 {
@@ -33,7 +34,7 @@ static int64_t time_to_send(uint64_t bytes, uint64_t bandwidth)
 {
     double us = (double)bytes * US_PER_S / bandwidth;
 
-    return us < INT64_MAX / 4 ? us : INT64_MAX / 4;
+    return us < NOT_KNOWN ? us : NOT_KNOWN;
 }
 
 static NfvDecision decision(NfvMigrationStep step, NfvMigrationReason reason,
@@ -50,11 +51,13 @@ static int64_t budget(const NfvSituation *s)
 
 /*
  * A round while the guest runs sends the pending memory, and what becomes dirty
- * meanwhile is sent once more.  Returns how much that is, if it is worth it.
+ * until the next look is sent once more.  Returns how much that is, if it is
+ * worth it.
  */
 static uint64_t costs_of_shorter(const NfvSituation *s, int64_t memory)
 {
-    uint64_t again = s->dirty_rate * (memory / (double)US_PER_S);
+    uint64_t again = s->dirty_rate * (MAX(memory, s->round_trip) /
+                                      (double)US_PER_S);
 
     if (memory <= WORTH_US || s->left <= 2 * memory ||
         again > s->pending / 2 ||
@@ -71,7 +74,7 @@ static int64_t until_it_fits(const NfvSituation *s, int64_t memory)
         return 0;
     }
     if (s->shrink_rate <= 0) {
-        return INT64_MAX / 4;
+        return NOT_KNOWN;
     }
     return time_to_send(s->pending - s->bandwidth * (budget(s) /
                                                      (double)US_PER_S),
@@ -99,14 +102,13 @@ static bool must_postcopy(const NfvSituation *s, int64_t memory,
     return false;
 }
 
-/* What the destination has still to read, as far as is known. */
+/* What the destination has still to read; NOT_KNOWN: it never answered. */
 static int64_t time_in_flight(const NfvSituation *s)
 {
-    if (!s->unproven) {
+    if (!s->can_drain || !s->unproven) {
         return 0;
     }
-    return s->bandwidth ? time_to_send(s->unproven, s->bandwidth) :
-                          INT64_MAX / 4;
+    return s->bandwidth ? time_to_send(s->unproven, s->bandwidth) : NOT_KNOWN;
 }
 
 /*
@@ -140,12 +142,13 @@ static bool may_wait(const NfvSituation *s, int64_t memory, int64_t flight)
 /* The pending memory fits. */
 static NfvDecision switch_if_proven(const NfvSituation *s, int64_t memory)
 {
-    int64_t flight = time_in_flight(s), stop = memory + s->device_time;
+    int64_t flight = time_in_flight(s);
+    int64_t stop = memory + s->device_time + (flight < NOT_KNOWN ? flight : 0);
     NfvMigrationStep step = NFV_MIGRATION_STEP_SEND;
 
     if (is_proven(s, memory, flight)) {
         return decision(NFV_MIGRATION_STEP_SWITCH,
-                        NFV_MIGRATION_REASON_STOP_FITS, stop + flight);
+                        NFV_MIGRATION_REASON_STOP_FITS, stop);
     }
     if (s->flushed && may_wait(s, memory, flight)) {
         step = NFV_MIGRATION_STEP_DRAIN;

@@ -69,6 +69,7 @@ void nfv_drain_start(MigrationState *s)
 void nfv_drain_start_with(MigrationState *s, uint32_t ping)
 {
     drain.running = true;
+    qatomic_set(&drain.expected, 0); /* another may be under way */
     qatomic_set(&drain.start, now_us());
     qatomic_set(&drain.expected, ping);
     /* An answer that came too late for the one before. */

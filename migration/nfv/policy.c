@@ -20,6 +20,7 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/savevm.h"
+#include "bandwidth.h"
 #include "decide.h"
 #include "drain.h"
 #include "heat.h"
@@ -32,10 +33,7 @@
 #define SYNC_INTERVAL_US 100000
 /* At most this share of the time goes into synchronising. */
 #define SYNC_SHARE 20
-#define WINDOW_US 50000
-#define WINDOW_LEAST_US 1000 /* below it says nothing */
-#define WINDOW_BYTES (64 * 1024)
-#define WINDOWS 8
+#define DIRTY_LEAST_US 1000 /* what became dirty in less says nothing */
 #define ROUNDS_KEPT 64
 #define PAGES_A_LOOK 64 /* MAX_WAIT of ram.c */
 /* After so long it is looked whether there can be an answer to a drain. */
@@ -47,11 +45,7 @@
 static struct {
     /* Migration thread. */
     int64_t last_sync, sync_cost; /* us */
-    int64_t window_start;
-    uint64_t window_bytes;
-    uint64_t windows[WINDOWS]; /* bytes a second, the latest ones */
-    unsigned window_count;
-    uint64_t best; /* of all windows, those with few bytes included */
+    NfvBandwidth bandwidth;
     uint64_t dirty_rate;
     int64_t dirty_start; /* us, of what is measured now */
     uint64_t dirty_bytes;
@@ -69,6 +63,7 @@ static struct {
     uint64_t round_pending, round_bytes;
     int64_t round_start;
     int64_t shrink_rate; /* of the last whole round */
+    uint64_t stays;      /* bytes at most, of what is pending, to the end */
 
     /* Lock held. */
     QemuMutex lock;
@@ -83,59 +78,11 @@ static int64_t now_us(void)
 
 /* Bandwidth */
 
-static void measure_bandwidth(void)
-{
-    uint64_t bytes = migration_transferred_bytes();
-    int64_t now = now_us(), spent = now - policy.window_start;
-
-    if (!policy.window_start) {
-        policy.window_start = now;
-        policy.window_bytes = bytes;
-    } else if (spent >= WINDOW_US) {
-        uint64_t sent = bytes - policy.window_bytes;
-        uint64_t rate = sent * US_PER_S / spent;
-
-        if (sent >= WINDOW_BYTES) {
-            policy.windows[policy.window_count++ % WINDOWS] = rate;
-        }
-        policy.best = MAX(policy.best, rate);
-        policy.window_start = now;
-        policy.window_bytes = bytes;
-    }
-}
-
-static int compare_u64(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-/* Of the window that is open; too low if little was dirty in it. */
-static uint64_t first_bandwidth(void)
-{
-    uint64_t sent = migration_transferred_bytes() - policy.window_bytes;
-    int64_t spent = now_us() - policy.window_start;
-
-    return spent >= WINDOW_LEAST_US ? sent * US_PER_S / spent : 0;
-}
-
-/* The lower half is windows in which little was dirty, or others sent. */
 static uint64_t bandwidth(void)
 {
-    unsigned n = MIN(policy.window_count, WINDOWS);
-    uint64_t sorted[WINDOWS];
-
-    if (migrate_avail_switchover_bandwidth()) {
-        return migrate_avail_switchover_bandwidth();
-    }
-    if (!n) {
-        /* Little to send, or a very slow link; or the first window is open. */
-        return policy.best ?: first_bandwidth();
-    }
-    memcpy(sorted, policy.windows, n * sizeof(*sorted));
-    qsort(sorted, n, sizeof(*sorted), compare_u64);
-    return sorted[n / 2];
+    return migrate_avail_switchover_bandwidth() ?:
+               nfv_bandwidth_get(&policy.bandwidth, now_us(),
+                                 migration_transferred_bytes());
 }
 
 /* Rounds */
@@ -166,7 +113,7 @@ static void measure_dirty_rate(uint64_t found, int64_t now)
     uint64_t rate;
 
     policy.dirty_bytes += found;
-    if (spent < WINDOW_LEAST_US) {
+    if (spent < DIRTY_LEAST_US) {
         return;
     }
     rate = policy.dirty_bytes * US_PER_S / spent;
@@ -200,8 +147,8 @@ static void count_round(uint64_t pending)
 
     if (!policy.round_start) {
         /* The first one begins. */
-    } else if (bytes - policy.round_bytes >= policy.round_pending &&
-               took > 0) {
+    } else if (bytes - policy.round_bytes + policy.stays >=
+                   policy.round_pending && took > 0) {
         policy.rounds++;
         policy.shrink_rate =
             ((int64_t)policy.round_pending - (int64_t)pending) * US_PER_S /
@@ -272,7 +219,7 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         .shortened = policy.shortened,
         .rounds = policy.rounds,
         .shrink_rate = policy.shrink_rate,
-        .sync_interval = sync_interval(),
+        .sync_interval = MAX(sync_interval(), nfv_drain_round_trip()),
         .may_postcopy = settings->postcopy && !nfv_postcopy_obstacle() &&
                         settings->on_deadline == NFV_ON_DEADLINE_POSTCOPY,
         .can_drain = nfv_drain_possible(s),
@@ -328,6 +275,9 @@ static bool waits_for_answer(MigrationState *s, uint64_t pending)
     }
     drain = nfv_drain_wait(s, waits ? DRAIN_MS : 0);
     if (drain == NFV_DRAIN_PENDING) {
+        if (waits) {
+            nfv_bandwidth_wait(&policy.bandwidth);
+        }
         return waits;
     }
     if (drain == NFV_DRAIN_DONE) {
@@ -374,13 +324,14 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
     if (!policy.drained && !wants_sync(pending)) {
         return NFV_POLICY_STOCK;
     }
-    if (policy.round_ended) {
+    if (policy.round_ended && !policy.drained) {
         ask(s);
     }
     pending = synchronise(pending);
     count_round(pending);
     count_shortened(pending);
     d = decide(s, pending, may_switch);
+    policy.stays = d.may_stay;
     nfv_heat_synced(d.may_stay);
     return take(s, d);
 }
@@ -389,7 +340,8 @@ static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
 {
     NfvPolicyStep step;
 
-    measure_bandwidth();
+    nfv_bandwidth_note(&policy.bandwidth, now_us(),
+                       migration_transferred_bytes());
     step = look(s, may_switch);
     if (step != NFV_POLICY_STOCK) {
         return step;
@@ -425,9 +377,7 @@ static void reset(void)
 {
     policy.last_sync = now_us();
     policy.sync_cost = 0;
-    policy.window_start = 0;
-    policy.window_count = 0;
-    policy.best = 0;
+    policy.bandwidth = (NfvBandwidth) { 0 };
     policy.dirty_rate = 0;
     policy.dirty_start = now_us();
     policy.dirty_bytes = 0;
@@ -442,6 +392,7 @@ static void reset(void)
     policy.rounds = 0;
     policy.round_start = 0;
     policy.shrink_rate = 0;
+    policy.stays = 0;
     nfv_drain_reset();
     QEMU_LOCK_GUARD(&policy.lock);
     policy.decisions = 0;
@@ -472,7 +423,7 @@ migration_init(policy_register);
 
 uint64_t nfv_policy_bandwidth(void)
 {
-    return policy.window_start ? bandwidth() : 0;
+    return policy.bandwidth.start ? bandwidth() : 0;
 }
 
 NfvMigrationRoundList *nfv_policy_rounds(uint64_t *decisions)

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/units.h"
+#include "migration/nfv/bandwidth.h"
 #include "migration/nfv/decide.h"
 
 #define MS 1000
@@ -142,6 +143,12 @@ static const Case cases[] = {
       { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 501000 },
       NFV_MIGRATION_STEP_SWITCH,
       NFV_MIGRATION_REASON_STOP_FITS },
+    /* The next look is not before an answer to this one. */
+    { "not-shorter-before-the-answer",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 250000,
+        .round_trip = 4100 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
     { "not-worth-it",
       { FITS, .pending = 500, .bandwidth = 1000000 },
       NFV_MIGRATION_STEP_SWITCH,
@@ -245,13 +252,23 @@ static void test_case(const void *opaque)
 
 static void test_predicted(void)
 {
-    NfvSituation s = { FITS, .pending = 2000, .bandwidth = 1000000 };
+    NfvSituation s = { FITS, .pending = 2000, .bandwidth = 1000000,
+                       .shortened = GiB };
 
     g_assert_cmpint(nfv_decide(&s).stop, ==, 3100 + 2000);
     s.unproven = 1000;
     s.dirty_rate = 900000;
     g_assert_cmpint(nfv_decide(&s).step, ==, NFV_MIGRATION_STEP_SWITCH);
     g_assert_cmpint(nfv_decide(&s).stop, ==, 3100 + 2000 + 1000);
+    s.dirty_rate = 0; /* it waits */
+    g_assert_cmpint(nfv_decide(&s).step, ==, NFV_MIGRATION_STEP_DRAIN);
+    g_assert_cmpint(nfv_decide(&s).stop, ==, 3100 + 2000 + 1000);
+    s.unproven = UINT64_MAX;
+    g_assert_cmpint(nfv_decide(&s).stop, ==, 3100 + 2000);
+    s.can_drain = false;
+    g_assert_cmpint(nfv_decide(&s).step, ==, NFV_MIGRATION_STEP_SWITCH);
+    g_assert_cmpint(nfv_decide(&s).stop, ==, 3100 + 2000);
+    s.can_drain = true;
     s.unproven = 0;
     s.pending = 0;
     g_assert_cmpint(nfv_decide(&s).stop, ==, 3100);
@@ -363,6 +380,7 @@ static void test_any(void)
 
 #define SYNC_INTERVAL (100 * MS)
 #define TICK 100 /* us */
+#define PING_BYTES 9
 
 /* From @from on, until the next one. */
 typedef struct Change {
@@ -544,6 +562,38 @@ static const Trace traces[] = {
       5 * MS,
       .buffered = 8 * MiB,
       .ends_by = 10 * S },
+    /* The PING alone takes 1 us. */
+    { "slow-link",
+      50 * MiB,
+      0,
+      { { 0, 0, 8 * MiB } },
+      200,
+      LIMIT,
+      .ends_by = 7 * S },
+    /* Between waits no more is sent than the guest writes. */
+    { "late-destination-long-way",
+      GiB,
+      64 * MiB,
+      { { 0, LINK / 20, LINK } },
+      4 * MS,
+      LIMIT,
+      .ready = 3 * S,
+      .ends_by = 3500 * MS },
+    { "busy-long-way",
+      8 * GiB,
+      512 * MiB,
+      { { 0, LINK * 3 / 10, LINK } },
+      4 * MS,
+      LIMIT,
+      .ends_by = 15 * S },
+    { "busier-long-way",
+      GiB,
+      512 * MiB,
+      { { 0, LINK * 6 / 10, LINK } },
+      4 * MS,
+      LIMIT,
+      .buffered = 4 * MiB,
+      .ends_by = 10 * S },
     /* What is in flight fits only if it is waited for. */
     { "long-way-nearly-full",
       GiB,
@@ -560,7 +610,7 @@ typedef struct Simulation {
     int64_t now, last_sync;
     double pending, unseen; /* dirty, known and not yet */
     double in_link;         /* under way */
-    double sent, busy;      /* bytes, and us in which any were under way */
+    NfvBandwidth bandwidth;
     double dirty_rate;
     double all_sent, shortened;
     unsigned rounds;
@@ -599,12 +649,8 @@ static void tick(Simulation *sim, bool send)
     sim->pending -= sends;
     sim->all_sent += sends;
     sim->in_link = MAX(sim->in_link + sends - capacity, 0);
-    if (sends || sim->in_link) {
-        /* What was measured long ago counts for little. */
-        sim->sent = sim->sent * 0.999 + sends;
-        sim->busy = sim->busy * 0.999 + TICK;
-    }
     sim->now += TICK;
+    nfv_bandwidth_note(&sim->bandwidth, sim->now, sim->all_sent);
 }
 
 static void synchronise(Simulation *sim)
@@ -654,7 +700,8 @@ static NfvDecision decide(Simulation *sim, NfvSituation *s)
         .left = t->deadline ? t->deadline - sim->now : NONE,
         .device_time = nfv_decide_device_time(1),
         .pending = sim->pending,
-        .bandwidth = sim->busy ? sim->sent * S / sim->busy : 0,
+        .bandwidth =
+            nfv_bandwidth_get(&sim->bandwidth, sim->now, sim->all_sent),
         .dirty_rate = sim->dirty_rate,
         .can_drain = !t->one_way,
         .flushed = true,
@@ -672,6 +719,8 @@ static void ask(Simulation *sim)
 {
     if (!sim->asks && !sim->trace->one_way) {
         sim->asks = true;
+        sim->all_sent += PING_BYTES;
+        sim->in_link += PING_BYTES;
         sim->asked = sim->all_sent;
         sim->answer = sim->now + sim->trace->rtt;
     }
@@ -686,6 +735,9 @@ static bool waits_for_answer(Simulation *sim)
         return false;
     }
     if (sim->now < sim->answer || sim->all_sent - sim->in_link < sim->asked) {
+        if (waits) {
+            nfv_bandwidth_wait(&sim->bandwidth);
+        }
         return waits;
     }
     sim->proven = sim->asked;
@@ -734,7 +786,7 @@ static void test_trace(const void *opaque)
             NfvSituation s;
             NfvDecision d;
 
-            if (sim.pending < 1) {
+            if (sim.pending < 1 && !sim.drained) {
                 ask(&sim);
             }
             synchronise(&sim);
