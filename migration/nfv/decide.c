@@ -130,13 +130,19 @@ static bool is_proven(const NfvSituation *s, int64_t memory, int64_t flight)
            (!flight || (link_is_busy(s) && memory + flight <= budget(s)));
 }
 
-/* Whether the stop still fits when an answer that is waited for is there. */
+/*
+ * Whether the stop still fits when an answer that is waited for is there.  Of a
+ * long round most has been read by now, though nothing proves it.
+ */
 static bool may_wait(const NfvSituation *s, int64_t memory, int64_t flight)
 {
     double share = s->dirty_rate / (double)s->bandwidth;
+    int64_t answer = flight + s->round_trip;
 
-    return !link_is_busy(s) ||
-           memory + (flight + s->round_trip) * share <= budget(s);
+    if (s->longest) {
+        answer = MIN(answer, s->longest);
+    }
+    return !link_is_busy(s) || memory + answer * share <= budget(s);
 }
 
 /* The pending memory fits. */

@@ -27,6 +27,7 @@ typedef struct NfvSituation {
     bool flushed;        /* all channels; an answer now would prove them */
     uint64_t unproven;   /* bytes sent, not known to have been read */
     int64_t round_trip;  /* until an answer comes, if nothing is in flight */
+    int64_t longest;     /* that an answer took: full buffers; 0: none came */
     bool may_switch;     /* the destination is ready */
 } NfvSituation;
 

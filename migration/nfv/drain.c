@@ -33,7 +33,8 @@ static struct {
 
     int64_t start; /* us, of the last one; atomic */
     int64_t time;  /* us that the last one of ours took; atomic */
-    int64_t least; /* and the shortest; atomic, return path thread sets it */
+    /* And the shortest and the longest; atomic, the return path thread's. */
+    int64_t least, most;
 } drain = { .time = -1 };
 
 static bool is_ours(uint32_t ping)
@@ -52,6 +53,7 @@ void nfv_drain_reset(void)
     qatomic_set(&drain.expected, 0);
     qatomic_set(&drain.time, -1);
     qatomic_set(&drain.least, INT64_MAX);
+    qatomic_set(&drain.most, 0);
 }
 
 bool nfv_drain_possible(MigrationState *s)
@@ -103,7 +105,8 @@ bool nfv_drain_pong(uint32_t pong)
     if (pong && qatomic_cmpxchg(&drain.expected, pong, 0) == pong) {
         if (is_ours(pong)) {
             qatomic_set(&drain.time, time);
-            qatomic_set(&drain.least, MIN(time, qatomic_read(&drain.least)));
+            qatomic_set(&drain.least, MIN(time, drain.least));
+            qatomic_set(&drain.most, MAX(time, drain.most));
         }
         trace_nfv_drain(pong, time);
         qemu_sem_post(&drain.pong);
@@ -122,6 +125,11 @@ int64_t nfv_drain_round_trip(void)
     int64_t least = qatomic_read(&drain.least);
 
     return least == INT64_MAX ? 0 : least;
+}
+
+int64_t nfv_drain_longest(void)
+{
+    return qatomic_read(&drain.most);
 }
 
 static void drain_register(void)

@@ -44,4 +44,7 @@ int64_t nfv_drain_time(void);
 /* The shortest of this migration, which is about the link's; 0: none yet. */
 int64_t nfv_drain_round_trip(void);
 
+/* The longest of this migration; 0: none yet. */
+int64_t nfv_drain_longest(void);
+
 #endif

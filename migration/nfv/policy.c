@@ -226,6 +226,7 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         /* At its end a round is flushed through the multifd channels. */
         .flushed = !migrate_multifd() || policy.round_ended,
         .round_trip = nfv_drain_round_trip(),
+        .longest = nfv_drain_longest(),
         .may_switch = may_switch,
     };
     NfvDecision d;

@@ -128,6 +128,17 @@ static const Case cases[] = {
         .unproven = 4901, .round_trip = 500 },
       NFV_MIGRATION_STEP_DRAIN,
       NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
+    /* Most of what is not proven has been read, if answers take 5.4 ms. */
+    { "answer-in-time-after-a-long-round",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 900000,
+        .unproven = MiB, .longest = 5400 },
+      NFV_MIGRATION_STEP_DRAIN,
+      NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
+    { "answer-too-late",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 900000,
+        .unproven = MiB, .longest = 5500 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
     /* It is slow, so it is best to wait. */
     { "proven-slow",
       { FITS, .pending = 400, .bandwidth = 1000000, .dirty_rate = 400000,
@@ -344,6 +355,7 @@ static void test_any(void)
             .unproven = g_rand_boolean(rand) ?
                             0 : 1ull << g_rand_int_range(rand, 0, 45),
             .round_trip = g_rand_int_range(rand, 0, 100 * MS),
+            .longest = g_rand_int_range(rand, 0, 100 * MS),
             .may_switch = g_rand_int_range(rand, 0, 10),
             .sent = 1ull << g_rand_int_range(rand, 0, 45),
             .shortened = 1ull << g_rand_int_range(rand, 0, 45),
@@ -594,6 +606,15 @@ static const Trace traces[] = {
       LIMIT,
       .buffered = 4 * MiB,
       .ends_by = 10 * S },
+    /* The pending memory fits, but not with what the round before it sent. */
+    { "long-rounds",
+      GiB,
+      128 * MiB,
+      { { 0, LINK * 9 / 10, LINK } },
+      MS,
+      120 * MS,
+      .buffered = 8 * MiB,
+      .ends_by = 9500 * MS },
     /* What is in flight fits only if it is waited for. */
     { "long-way-nearly-full",
       GiB,
@@ -620,6 +641,7 @@ typedef struct Simulation {
     bool asks, waits, drained; /* @waits: for the answer, and sends nothing */
     double asked, proven;      /* of all that was sent */
     int64_t answer;            /* not before */
+    int64_t asked_at, longest;
 } Simulation;
 
 static const Change *change(const Simulation *sim)
@@ -707,6 +729,7 @@ static NfvDecision decide(Simulation *sim, NfvSituation *s)
         .flushed = true,
         .unproven = sim->proven ? sim->all_sent - sim->proven : UINT64_MAX,
         .round_trip = t->rtt,
+        .longest = sim->longest,
         .may_switch = sim->now >= t->ready,
     };
     d = nfv_decide(s);
@@ -722,6 +745,7 @@ static void ask(Simulation *sim)
         sim->all_sent += PING_BYTES;
         sim->in_link += PING_BYTES;
         sim->asked = sim->all_sent;
+        sim->asked_at = sim->now;
         sim->answer = sim->now + sim->trace->rtt;
     }
 }
@@ -740,6 +764,7 @@ static bool waits_for_answer(Simulation *sim)
         }
         return waits;
     }
+    sim->longest = MAX(sim->longest, sim->now - sim->asked_at);
     sim->proven = sim->asked;
     sim->drained = sim->waits;
     sim->asks = false;
