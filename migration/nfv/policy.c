@@ -274,11 +274,12 @@ static bool waits_for_answer(MigrationState *s, uint64_t pending)
     if (!nfv_drain_is_running()) {
         return false;
     }
-    drain = nfv_drain_wait(s, waits ? DRAIN_MS : 0);
+    drain = nfv_drain_wait(s, 0);
+    if (drain == NFV_DRAIN_PENDING && waits) {
+        nfv_bandwidth_wait(&policy.bandwidth);
+        drain = nfv_drain_wait(s, DRAIN_MS);
+    }
     if (drain == NFV_DRAIN_PENDING) {
-        if (waits) {
-            nfv_bandwidth_wait(&policy.bandwidth);
-        }
         return waits;
     }
     if (drain == NFV_DRAIN_DONE) {
