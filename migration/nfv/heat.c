@@ -195,6 +195,13 @@ static void count(void)
     }
 }
 
+static void take_turns(void)
+{
+    for (guint i = 0; first_round && i < blocks->len; i++) {
+        nfv_order_take_turns(&g_array_index(blocks, HotBlock, i).order);
+    }
+}
+
 /* Of @counts, on levels from @first to before @end. */
 static uint64_t sum(unsigned first, unsigned end)
 {
@@ -245,6 +252,7 @@ void nfv_heat_synced(uint64_t may_stay)
 {
     holes_first = false;
     if (blocks) {
+        take_turns();
         count();
         floor_level =
             sum(0, SOON) <= may_stay >> qemu_target_page_bits() ? SOON : 0;

@@ -11,6 +11,8 @@
 #define SYNCS_MAX 126 /* of an age or an interval */
 /* A pass over all pages is made for at least this share of the dirty ones. */
 #define SHARE 16
+/* The guest writes to a place if it wrote to this share of a chunk. */
+#define WRITTEN_SHARE 8
 
 void nfv_order_init(NfvOrder *order, uint64_t pages, uint64_t chunk)
 {
@@ -20,7 +22,11 @@ void nfv_order_init(NfvOrder *order, uint64_t pages, uint64_t chunk)
         .age = g_new0(uint8_t, pages),
         .interval = g_new0(uint8_t, pages),
         .before = bitmap_new(pages),
+        .chunks = DIV_ROUND_UP(pages, chunk),
     };
+    order->written = g_new0(uint64_t, order->chunks);
+    order->turn = g_new(uint8_t, order->chunks);
+    nfv_order_take_turns(order);
 }
 
 void nfv_order_destroy(NfvOrder *order)
@@ -28,6 +34,54 @@ void nfv_order_destroy(NfvOrder *order)
     g_free(order->age);
     g_free(order->interval);
     g_free(order->before);
+    g_free(order->written);
+    g_free(order->turn);
+}
+
+static bool is_written(const NfvOrder *order, uint64_t chunk)
+{
+    return order->written[chunk] >= MAX(1, order->chunk / WRITTEN_SHARE);
+}
+
+/*
+ * How many chunks each is from the nearest that the guest writes to; UINT64_MAX
+ * if there is none.  @farthest: the most.
+ */
+static uint64_t *distances(const NfvOrder *order, uint64_t *farthest)
+{
+    uint64_t *distance = g_new(uint64_t, order->chunks);
+    uint64_t last = UINT64_MAX;
+
+    for (uint64_t i = 0; i < order->chunks; i++) {
+        last = is_written(order, i) ? 0 : last + (last < UINT64_MAX);
+        distance[i] = last;
+    }
+    *farthest = 0;
+    for (uint64_t i = order->chunks; i-- > 0;) {
+        last = MIN(distance[i], last + (last < UINT64_MAX));
+        distance[i] = last;
+        *farthest = MAX(*farthest, last);
+    }
+    return distance;
+}
+
+static uint8_t turn_of(uint64_t chunk, uint64_t distance, uint64_t farthest)
+{
+    if (farthest == UINT64_MAX) {
+        return chunk % NFV_ORDER_TURNS;
+    }
+    return farthest ?
+               (farthest - distance) * (NFV_ORDER_TURNS - 1) / farthest : 0;
+}
+
+void nfv_order_take_turns(NfvOrder *order)
+{
+    uint64_t farthest;
+    g_autofree uint64_t *distance = distances(order, &farthest);
+
+    for (uint64_t i = 0; i < order->chunks; i++) {
+        order->turn[i] = turn_of(i, distance[i], farthest);
+    }
 }
 
 /* @old: as in NfvOrder.  A jitter of an eighth is none. */
@@ -51,6 +105,7 @@ static void note_page(NfvOrder *order, uint64_t page)
 
     if (*interval == NFV_ORDER_NEVER) {
         *interval = NFV_ORDER_ONCE;
+        order->written[page / order->chunk]++;
     } else {
         *interval = next_interval(*interval, found, order->longest);
         order->longest = MAX(order->longest, *interval & ~NFV_ORDER_PERIODIC);
@@ -76,7 +131,7 @@ void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
 
 static unsigned turn_level(const NfvOrder *order, uint64_t page)
 {
-    return NFV_ORDER_TOP - page / order->chunk % NFV_ORDER_TURNS;
+    return NFV_ORDER_TOP - order->turn[page / order->chunk];
 }
 
 unsigned nfv_order_level(const NfvOrder *order, uint64_t page)

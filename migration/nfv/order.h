@@ -6,9 +6,10 @@
  * is guessed from when it was written last, and how long it had been left alone
  * before that: a ring of buffers comes back after one cycle, so its oldest page
  * is next; what is written at random comes back sooner the more often it did.
- * What was never found dirty again goes before all others, in turns, each of
- * which takes a share from all over the block: what the guest writes to is often
- * in one place, and would go in vain if it came first, when nothing is known yet.
+ * What was never found dirty again goes before all others, in turns.  What the
+ * guest writes to is often in one place, and would go in vain if it came first.
+ * Until such a place is known, each turn takes a share from all over the block;
+ * then the farthest from it goes first.
  *
  * Copyright (c) 2026 the kvm4nfv authors
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -22,7 +23,7 @@
  * again, by turns.
  */
 #define NFV_ORDER_COLD 127
-#define NFV_ORDER_TURNS 8
+#define NFV_ORDER_TURNS 16
 #define NFV_ORDER_LEVELS (NFV_ORDER_COLD + NFV_ORDER_TURNS)
 #define NFV_ORDER_TOP (NFV_ORDER_LEVELS - 1)
 
@@ -34,6 +35,9 @@ typedef struct NfvOrder {
     uint8_t *interval;     /* between the last two of those; or as below */
     uint8_t longest;       /* of all intervals that are known */
     unsigned long *before; /* found dirty by the last sync; one bit a page */
+    uint64_t chunks;
+    uint64_t *written;     /* pages of each that were found dirty */
+    uint8_t *turn;         /* of each; 0 goes first */
 } NfvOrder;
 
 /* Instead of an interval: the page was found dirty never, or once. */
@@ -52,6 +56,9 @@ void nfv_order_destroy(NfvOrder *order);
  */
 void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
                     bool exact);
+
+/* Choose the turns anew: after a sync. */
+void nfv_order_take_turns(NfvOrder *order);
 
 /* Where the page stands: 0 to NFV_ORDER_TOP. */
 unsigned nfv_order_level(const NfvOrder *order, uint64_t page);

@@ -114,8 +114,10 @@ static void test_turns(Fixture *f, gconstpointer unused)
     g_assert_cmpuint(nfv_order_level(&order, 3), ==, NFV_ORDER_TOP);
     g_assert_cmpuint(nfv_order_level(&order, 4), ==, NFV_ORDER_TOP - 1);
     g_assert_cmpuint(nfv_order_level(&order, 5), ==, NFV_ORDER_COLD - 1);
-    g_assert_cmpuint(nfv_order_level(&order, 31), ==, NFV_ORDER_COLD);
-    g_assert_cmpuint(nfv_order_level(&order, 32), ==, NFV_ORDER_TOP);
+    g_assert_cmpuint(nfv_order_level(&order, 4 * NFV_ORDER_TURNS - 1), ==,
+                     NFV_ORDER_COLD);
+    g_assert_cmpuint(nfv_order_level(&order, 4 * NFV_ORDER_TURNS), ==,
+                     NFV_ORDER_TOP);
     for (unsigned turn = 0; turn < NFV_ORDER_TURNS; turn++) {
         for (unsigned page = 0; page < PAGES; sent++) {
             page = find_next_bit(f->dirty, PAGES, page);
@@ -130,6 +132,47 @@ static void test_turns(Fixture *f, gconstpointer unused)
     }
     g_assert_cmpint(sent, ==, PAGES - 2);
     g_assert(test_bit(5, f->dirty) && test_bit(6, f->dirty));
+    nfv_order_destroy(&order);
+}
+
+/* Once it is known where the guest writes, the farthest from there goes first. */
+static void test_farthest(Fixture *f, gconstpointer unused)
+{
+    NfvOrder order;
+
+    nfv_order_init(&order, PAGES, 16);
+    for (unsigned at = 0; at < PAGES; at += BITS_PER_LONG) {
+        nfv_order_note(&order, BIT_WORD(at), 1, true); /* says nothing */
+    }
+    nfv_order_take_turns(&order);
+    g_assert_cmpuint(nfv_order_level(&order, 33), ==, NFV_ORDER_TOP - 2);
+    nfv_order_note(&order, 1, 6, true); /* pages 65 and 66 */
+    g_assert_cmpuint(nfv_order_level(&order, 33), ==, NFV_ORDER_TOP - 2);
+    nfv_order_take_turns(&order);
+    g_assert_cmpuint(nfv_order_level(&order, 67), ==, NFV_ORDER_COLD);
+    g_assert_cmpuint(nfv_order_level(&order, 255), ==, NFV_ORDER_TOP);
+    for (unsigned at = 67; at < PAGES; at++) {
+        if (at % BITS_PER_LONG) {
+            g_assert_cmpuint(nfv_order_level(&order, at), >=,
+                             nfv_order_level(&order, 67));
+        }
+        if (at % BITS_PER_LONG > 1) {
+            g_assert_cmpuint(nfv_order_level(&order, at), >=,
+                             nfv_order_level(&order, at - 1));
+        }
+    }
+    /* From both sides, and no chunk is farther than the farthest. */
+    g_assert_cmpuint(nfv_order_level(&order, 50), ==,
+                     nfv_order_level(&order, 81));
+    g_assert_cmpuint(nfv_order_level(&order, 1), <, NFV_ORDER_TOP);
+    /* Everywhere: nothing is farther than the rest. */
+    for (unsigned k = 0; k < BITS_TO_LONGS(PAGES); k++) {
+        nfv_order_note(&order, k, 0x000e000e000e000eul, true);
+    }
+    nfv_order_take_turns(&order);
+    for (unsigned at = 8; at < PAGES; at += 16) {
+        g_assert_cmpuint(nfv_order_level(&order, at), ==, NFV_ORDER_TOP);
+    }
     nfv_order_destroy(&order);
 }
 
@@ -462,6 +505,7 @@ int main(int argc, char **argv)
     add("/nfv/heat/all", test_all);
     add("/nfv/heat/cold", test_cold);
     add("/nfv/heat/turns", test_turns);
+    add("/nfv/heat/farthest", test_farthest);
     add("/nfv/heat/periodic", test_periodic);
     add("/nfv/heat/irregular", test_irregular);
     add("/nfv/heat/once", test_once);
