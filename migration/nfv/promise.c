@@ -228,11 +228,22 @@ static int notify(NotifierWithReturn *notifier, MigrationEvent *e, Error **errp)
 
 /* Both ends */
 
+/*
+ * Main thread, in which a recovery begins, too.  Until that has succeeded, the
+ * thread that loads has the return path: its bitmaps are not a message in one
+ * piece.
+ */
+static bool may_tell(const MigrationIncomingState *mis)
+{
+    return mis->to_src_file && mis->state != MIGRATION_STATUS_POSTCOPY_RECOVER &&
+           nfv_handshake_was_asked();
+}
+
 static void started_at_destination(void)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
 
-    if (mis->to_src_file && nfv_handshake_was_asked()) {
+    if (may_tell(mis)) {
         migrate_send_rp_pong(mis, STARTED);
     }
     if (promise.loaded) {
