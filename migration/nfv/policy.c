@@ -55,7 +55,8 @@ static struct {
     /* Of all that was sent: when the drain began, and what is known to be read */
     uint64_t asked, proven;
     bool waits;          /* for the drain, and sends nothing */
-    bool drained;        /* just now */
+    bool wanted;         /* the answer: it is looked again at once */
+    bool drained;        /* just now, and that is why it is looked */
     bool round_ended;    /* the last step found no more to send */
     bool sent_all;       /* but what stays back to the end */
     /* Of the round that is made: what was pending when it began, and when. */
@@ -284,13 +285,28 @@ static bool waits_for_answer(MigrationState *s, uint64_t pending)
     }
     if (drain == NFV_DRAIN_DONE) {
         policy.proven = policy.asked;
-        policy.drained = policy.waits;
+        policy.drained = policy.waits || policy.wanted;
     }
     policy.waits = false;
+    policy.wanted = false;
     return false;
 }
 
-static NfvPolicyStep take(MigrationState *s, NfvDecision d)
+/*
+ * Where the guest writes all of it again before it was sent, a round has no end.
+ * Then it is asked in the midst of one, and looked when the answer is there:
+ * least is in flight then.  Multifd channels are proven by a round's end only.
+ */
+static void prove(MigrationState *s)
+{
+    if (!migrate_multifd()) {
+        ask(s);
+        policy.wanted = nfv_drain_is_running();
+    }
+}
+
+/* @answered: an answer is why it was looked; the next is not asked for yet. */
+static NfvPolicyStep take(MigrationState *s, NfvDecision d, bool answered)
 {
     switch (d.step) {
     case NFV_MIGRATION_STEP_SWITCH:
@@ -309,6 +325,9 @@ static NfvPolicyStep take(MigrationState *s, NfvDecision d)
     default:
         if (d.reason == NFV_MIGRATION_REASON_DESTINATION_NOT_READY) {
             g_usleep(NOT_READY_US);
+        } else if (d.reason == NFV_MIGRATION_REASON_DRAIN_UNPROVEN &&
+                   !answered && !policy.round_ended) {
+            prove(s);
         }
         return NFV_POLICY_STOCK; /* and go on */
     }
@@ -319,14 +338,16 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
 {
     uint64_t pending = pending_estimate();
     NfvDecision d;
+    bool answered;
 
     if (waits_for_answer(s, pending)) {
         return NFV_POLICY_RESUME;
     }
-    if (!policy.drained && !wants_sync(pending)) {
+    answered = policy.drained;
+    if (!answered && !wants_sync(pending)) {
         return NFV_POLICY_STOCK;
     }
-    if (policy.round_ended && !policy.drained) {
+    if (policy.round_ended && !answered) {
         ask(s);
     }
     pending = synchronise(pending);
@@ -335,7 +356,7 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
     d = decide(s, pending, may_switch);
     policy.stays = d.may_stay;
     nfv_heat_synced(d.may_stay);
-    return take(s, d);
+    return take(s, d, answered);
 }
 
 static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
@@ -388,6 +409,7 @@ static void reset(void)
     policy.asked = 0;
     policy.proven = 0;
     policy.waits = false;
+    policy.wanted = false;
     policy.drained = false;
     policy.round_ended = false;
     policy.sent_all = false;

@@ -624,6 +624,15 @@ static const Trace traces[] = {
       75 * MS,
       .buffered = 8 * MiB,
       .ends_by = 10 * S },
+    /* All is written again before it was sent: it fits, and no round ends. */
+    { "endless-round",
+      4 * GiB,
+      200 * MiB,
+      { { 0, LINK * 5 / 2, LINK } },
+      200,
+      300 * MS,
+      .buffered = 4 * MiB,
+      .ends_by = 10 * S },
 };
 
 typedef struct Simulation {
@@ -639,6 +648,7 @@ typedef struct Simulation {
     int64_t round_start;
     double shrink_rate;
     bool asks, waits, drained; /* @waits: for the answer, and sends nothing */
+    bool wanted;               /* a look follows the answer */
     double asked, proven;      /* of all that was sent */
     int64_t answer;            /* not before */
     int64_t asked_at, longest;
@@ -677,8 +687,10 @@ static void tick(Simulation *sim, bool send)
 
 static void synchronise(Simulation *sim)
 {
-    /* No more can be dirty than all, and all that is hot is found twice. */
-    double found = MIN(sim->unseen, sim->trace->ram - sim->pending);
+    const Trace *t = sim->trace;
+    /* No more can be dirty than all, and after the first copy what is hot. */
+    double most = MAX(t->ram - sim->all_sent, t->hot);
+    double found = MIN(sim->unseen, MAX(most - sim->pending, 0));
     int64_t since = sim->now - sim->last_sync;
 
     if (since) {
@@ -766,9 +778,10 @@ static bool waits_for_answer(Simulation *sim)
     }
     sim->longest = MAX(sim->longest, sim->now - sim->asked_at);
     sim->proven = sim->asked;
-    sim->drained = sim->waits;
+    sim->drained = sim->waits || sim->wanted;
     sim->asks = false;
     sim->waits = false;
+    sim->wanted = false;
     return false;
 }
 
@@ -808,10 +821,11 @@ static void test_trace(const void *opaque)
         }
         if (sim.drained || sim.pending < 1 ||
             sim.now - sim.last_sync >= SYNC_INTERVAL) {
+            bool answered = sim.drained, ended = sim.pending < 1;
             NfvSituation s;
             NfvDecision d;
 
-            if (sim.pending < 1 && !sim.drained) {
+            if (ended && !answered) {
                 ask(&sim);
             }
             synchronise(&sim);
@@ -824,6 +838,11 @@ static void test_trace(const void *opaque)
                 ask(&sim);
                 sim.waits = true;
                 continue;
+            }
+            if (d.reason == NFV_MIGRATION_REASON_DRAIN_UNPROVEN &&
+                !answered && !ended) {
+                ask(&sim);
+                sim.wanted = true;
             }
             if (d.step == NFV_MIGRATION_STEP_POSTCOPY) {
                 g_assert(t->postcopy);
