@@ -118,7 +118,7 @@ static void measure_dirty_rate(uint64_t found, int64_t now)
         return;
     }
     rate = policy.dirty_bytes * US_PER_S / spent;
-    /* While nothing was sent, what is dirty could not become it again. */
+    /* Less was sent meanwhile, or nothing: what is dirty cannot become it. */
     policy.dirty_rate = policy.drained ? MAX(policy.dirty_rate, rate) : rate;
     policy.dirty_start = now;
     policy.dirty_bytes = 0;
