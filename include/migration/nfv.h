@@ -312,12 +312,6 @@ bool nfv_postcopy_defers_advise(void);
 bool nfv_postcopy_is_late(void);
 
 /*
- * Source: whether the multifd channels must be flushed and synchronised at the
- * end of this section of RAM.  True once.  Migration thread.
- */
-bool nfv_postcopy_wants_flush(void);
-
-/*
  * Source: the dirty pages of @rb that the destination was not told to discard
  * before the stop, for g_free(); NULL: it was told nothing.  Migration thread,
  * guest stopped.
@@ -411,6 +405,14 @@ void nfv_promise_changed(void);
 
 /* Destination: all is loaded, and the guest waits for "cont".  Main thread. */
 void nfv_promise_loaded(void);
+
+/* Drain */
+
+/*
+ * Source: whether the multifd channels must be flushed and synchronised at the
+ * end of this section of RAM.  True once.  Migration thread.
+ */
+bool nfv_drain_wants_flush(void);
 
 /* Policy */
 

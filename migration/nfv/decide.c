@@ -123,11 +123,8 @@ static bool link_is_busy(const NfvSituation *s)
 /* Whether enough of what was sent is known to have been read. */
 static bool is_proven(const NfvSituation *s, int64_t memory, int64_t flight)
 {
-    if (!s->can_drain) {
-        return true;
-    }
-    return s->flushed &&
-           (!flight || (link_is_busy(s) && memory + flight <= budget(s)));
+    return !s->can_drain || !flight ||
+           (link_is_busy(s) && memory + flight <= budget(s));
 }
 
 /*
@@ -156,7 +153,7 @@ static NfvDecision switch_if_proven(const NfvSituation *s, int64_t memory)
         return decision(NFV_MIGRATION_STEP_SWITCH,
                         NFV_MIGRATION_REASON_STOP_FITS, stop);
     }
-    if (s->flushed && may_wait(s, memory, flight)) {
+    if (may_wait(s, memory, flight)) {
         step = NFV_MIGRATION_STEP_DRAIN;
     }
     return decision(step, NFV_MIGRATION_REASON_DRAIN_UNPROVEN, stop);

@@ -24,7 +24,6 @@ typedef struct NfvSituation {
     int64_t shrink_rate; /* bytes a second of pending memory in the last one */
     bool may_postcopy;   /* if the deadline would be missed otherwise */
     bool can_drain;      /* there is a return path to prove it by */
-    bool flushed;        /* all channels; an answer now would prove them */
     uint64_t unproven;   /* bytes sent, not known to have been read */
     int64_t round_trip;  /* until an answer comes, if nothing is in flight */
     int64_t longest;     /* that an answer took: full buffers; 0: none came */

@@ -10,6 +10,7 @@
 #include "qemu/thread.h"
 #include "qemu/timer.h"
 #include "migration/migration.h"
+#include "migration/nfv.h"
 #include "migration/qemu-file.h"
 #include "migration/savevm.h"
 #include "drain.h"
@@ -21,6 +22,7 @@
 
 static struct {
     /* Migration thread. */
+    bool flush;     /* at the end of the next section of RAM */
     uint8_t number; /* of the last PING of ours */
     bool running;
 
@@ -49,6 +51,7 @@ static int64_t now_us(void)
 
 void nfv_drain_reset(void)
 {
+    drain.flush = false;
     drain.running = false;
     qatomic_set(&drain.expected, 0);
     qatomic_set(&drain.time, -1);
@@ -61,6 +64,24 @@ bool nfv_drain_possible(MigrationState *s)
     return s->rp_state.rp_thread_created && s->rp_state.from_dst_file &&
            !qemu_file_get_error(s->rp_state.from_dst_file) &&
            !migrate_has_error(s);
+}
+
+void nfv_drain_flush(void)
+{
+    drain.flush = true;
+}
+
+bool nfv_drain_flushes(void)
+{
+    return drain.flush;
+}
+
+bool nfv_drain_wants_flush(void)
+{
+    bool flush = drain.flush;
+
+    drain.flush = false;
+    return flush;
 }
 
 void nfv_drain_start(MigrationState *s)

@@ -2,7 +2,8 @@
  * Drain: proof that the destination has read all that was sent
  *
  * A PING is sent behind it, and answered when it was read.  What went through
- * multifd channels is proven only if they were flushed and synchronised before.
+ * multifd channels is proven only if they were flushed and synchronised before,
+ * as the end of a round does.
  *
  * All in the migration thread, if nothing else is said.
  *
@@ -23,6 +24,12 @@ void nfv_drain_reset(void);
 
 /* Whether an answer can come back. */
 bool nfv_drain_possible(struct MigrationState *s);
+
+/* Flush and synchronise them at the end of the next section of RAM. */
+void nfv_drain_flush(void);
+
+/* Between that and the end of the section. */
+bool nfv_drain_flushes(void);
 
 void nfv_drain_start(struct MigrationState *s);
 

@@ -16,6 +16,7 @@
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
+#include "migration/multifd.h"
 #include "migration/nfv.h"
 #include "migration/options.h"
 #include "migration/qemu-file.h"
@@ -26,6 +27,7 @@
 #include "heat.h"
 #include "postcopy.h"
 #include "promise.h"
+#include "proof.h"
 #include "report.h"
 #include "trace.h"
 
@@ -52,11 +54,8 @@ static struct {
     uint64_t shortened;  /* bytes that went into shortening the stop */
     /* Where that is under way: what it shall cost, and where it began. */
     uint64_t costs, costs_sent, costs_pending;
-    /* Of all that was sent: when the drain began, and what is known to be read */
-    uint64_t asked, proven;
-    bool waits;          /* for the drain, and sends nothing */
-    bool wanted;         /* the answer: it is looked again at once */
-    bool drained;        /* just now, and that is why it is looked */
+    NfvProof proof;
+    bool flushed;        /* all multifd channels, since the last step */
     bool round_ended;    /* the last step found no more to send */
     bool sent_all;       /* but what stays back to the end */
     /* Of the round that is made: what was pending when it began, and when. */
@@ -119,7 +118,7 @@ static void measure_dirty_rate(uint64_t found, int64_t now)
     }
     rate = policy.dirty_bytes * US_PER_S / spent;
     /* Less was sent meanwhile, or nothing: what is dirty cannot become it. */
-    policy.dirty_rate = policy.drained ? MAX(policy.dirty_rate, rate) : rate;
+    policy.dirty_rate = policy.proof.answered ? MAX(policy.dirty_rate, rate) : rate;
     policy.dirty_start = now;
     policy.dirty_bytes = 0;
 }
@@ -206,6 +205,18 @@ static void expect_costs(uint64_t costs, uint64_t pending)
     policy.shortened += costs;
 }
 
+static bool is_flushed(void)
+{
+    return !migrate_multifd() || policy.flushed;
+}
+
+/* Bytes at most that channels are given, but did not send: a packet each. */
+static uint64_t queued(void)
+{
+    return is_flushed() ? 0 :
+               (migrate_multifd_channels() + 1) * MULTIFD_PACKET_SIZE;
+}
+
 static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
 {
     const NfvMigrationSettings *settings = nfv_migration_settings();
@@ -224,18 +235,15 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         .may_postcopy = settings->postcopy && !nfv_postcopy_obstacle() &&
                         settings->on_deadline == NFV_ON_DEADLINE_POSTCOPY,
         .can_drain = nfv_drain_possible(s),
-        /* At its end a round is flushed through the multifd channels. */
-        .flushed = !migrate_multifd() || policy.round_ended,
+        .unproven = nfv_proof_unproven(&policy.proof,
+                                       migration_transferred_bytes(), queued()),
         .round_trip = nfv_drain_round_trip(),
         .longest = nfv_drain_longest(),
         .may_switch = may_switch,
     };
     NfvDecision d;
 
-    situation.unproven = policy.proven ? situation.sent - policy.proven :
-                                         UINT64_MAX;
     d = nfv_decide(&situation);
-    policy.drained = false;
     expect_costs(d.costs, pending);
     record(s, &situation, &d);
     return d;
@@ -257,22 +265,19 @@ static bool applies(const MigrationState *s)
 /* Whether what was sent so far has been read, if that is not asked already. */
 static void ask(MigrationState *s)
 {
-    if (!nfv_drain_is_running() && nfv_drain_possible(s)) {
+    if (!policy.proof.asks && nfv_drain_possible(s)) {
         nfv_drain_start(s);
-        policy.asked = migration_transferred_bytes();
+        nfv_proof_ask(&policy.proof, migration_transferred_bytes());
     }
 }
 
-/*
- * Once there is no more to send the answer is waited for, so at most two rounds
- * are in flight.  True if there is none yet.
- */
+/* True if the answer is waited for, and not there yet. */
 static bool waits_for_answer(MigrationState *s, uint64_t pending)
 {
-    bool waits = policy.waits || !pending || policy.sent_all;
+    bool waits = nfv_proof_waits(&policy.proof, !pending || policy.sent_all);
     NfvDrain drain;
 
-    if (!nfv_drain_is_running()) {
+    if (!policy.proof.asks) {
         return false;
     }
     drain = nfv_drain_wait(s, 0);
@@ -280,33 +285,30 @@ static bool waits_for_answer(MigrationState *s, uint64_t pending)
         nfv_bandwidth_wait(&policy.bandwidth);
         drain = nfv_drain_wait(s, DRAIN_MS);
     }
-    if (drain == NFV_DRAIN_PENDING) {
+    switch (drain) {
+    case NFV_DRAIN_PENDING:
         return waits;
+    case NFV_DRAIN_DONE:
+        nfv_proof_answer(&policy.proof);
+        break;
+    case NFV_DRAIN_NO_ANSWER:
+        nfv_proof_no_answer(&policy.proof);
+        break;
     }
-    if (drain == NFV_DRAIN_DONE) {
-        policy.proven = policy.asked;
-        policy.drained = policy.waits || policy.wanted;
-    }
-    policy.waits = false;
-    policy.wanted = false;
     return false;
 }
 
-/*
- * Where the guest writes all of it again before it was sent, a round has no end.
- * Then it is asked in the midst of one, and looked when the answer is there:
- * least is in flight then.  Multifd channels are proven by a round's end only.
- */
+/* Ask now, or when the multifd channels are flushed, by the next step. */
 static void prove(MigrationState *s)
 {
-    if (!migrate_multifd()) {
+    if (is_flushed()) {
         ask(s);
-        policy.wanted = nfv_drain_is_running();
+    } else if (!policy.proof.asks) {
+        nfv_drain_flush();
     }
 }
 
-/* @answered: an answer is why it was looked; the next is not asked for yet. */
-static NfvPolicyStep take(MigrationState *s, NfvDecision d, bool answered)
+static NfvPolicyStep take(MigrationState *s, NfvDecision d)
 {
     switch (d.step) {
     case NFV_MIGRATION_STEP_SWITCH:
@@ -318,36 +320,35 @@ static NfvPolicyStep take(MigrationState *s, NfvDecision d, bool answered)
         qatomic_set(&s->start_postcopy, true);
         return NFV_POLICY_RESUME;
     case NFV_MIGRATION_STEP_DRAIN:
-        ask(s);
-        policy.waits = true;
-        return NFV_POLICY_RESUME;
     case NFV_MIGRATION_STEP_SEND:
     default:
         if (d.reason == NFV_MIGRATION_REASON_DESTINATION_NOT_READY) {
             g_usleep(NOT_READY_US);
-        } else if (d.reason == NFV_MIGRATION_REASON_DRAIN_UNPROVEN &&
-                   !answered && !policy.round_ended) {
+        }
+        if (policy.proof.looks) {
             prove(s);
         }
-        return NFV_POLICY_STOCK; /* and go on */
+        return nfv_proof_waits(&policy.proof, false) ? NFV_POLICY_RESUME :
+                                                       NFV_POLICY_STOCK;
     }
 }
 
-/* Synchronise where it is time to, and do what is decided then. */
+/*
+ * Synchronise where it is time to, and do what is decided then.  STOCK: and
+ * send.
+ */
 static NfvPolicyStep look(MigrationState *s, bool may_switch)
 {
     uint64_t pending = pending_estimate();
     NfvDecision d;
-    bool answered;
 
     if (waits_for_answer(s, pending)) {
         return NFV_POLICY_RESUME;
     }
-    answered = policy.drained;
-    if (!answered && !wants_sync(pending)) {
+    if (!policy.proof.answered && !wants_sync(pending)) {
         return NFV_POLICY_STOCK;
     }
-    if (policy.round_ended && !answered) {
+    if (policy.round_ended && !policy.proof.answered) {
         ask(s);
     }
     pending = synchronise(pending);
@@ -356,7 +357,21 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
     d = decide(s, pending, may_switch);
     policy.stays = d.may_stay;
     nfv_heat_synced(d.may_stay);
-    return take(s, d, answered);
+    nfv_proof_decided(&policy.proof, &d, policy.round_ended);
+    return take(s, d);
+}
+
+static void send_more(MigrationState *s)
+{
+    bool flushes = nfv_drain_flushes();
+
+    policy.round_ended = qemu_savevm_state_iterate(s->to_dst_file, false) > 0;
+    policy.sent_all = policy.round_ended && !nfv_heat_exhausted();
+    /* At its end a round is flushed, too. */
+    policy.flushed = policy.round_ended || (flushes && !nfv_drain_flushes());
+    if (policy.flushed && policy.proof.looks) {
+        ask(s);
+    }
 }
 
 static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
@@ -369,8 +384,7 @@ static NfvPolicyStep precopy_step(MigrationState *s, bool may_switch)
     if (step != NFV_POLICY_STOCK) {
         return step;
     }
-    policy.round_ended = qemu_savevm_state_iterate(s->to_dst_file, false) > 0;
-    policy.sent_all = policy.round_ended && !nfv_heat_exhausted();
+    send_more(s);
     return NFV_POLICY_RESUME;
 }
 
@@ -406,11 +420,8 @@ static void reset(void)
     policy.dirty_bytes = 0;
     policy.shortened = 0;
     policy.costs = 0;
-    policy.asked = 0;
-    policy.proven = 0;
-    policy.waits = false;
-    policy.wanted = false;
-    policy.drained = false;
+    policy.proof = (NfvProof) { 0 };
+    policy.flushed = false;
     policy.round_ended = false;
     policy.sent_all = false;
     policy.rounds = 0;

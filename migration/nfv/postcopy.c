@@ -66,7 +66,6 @@ typedef struct Discarded {
 static struct {
     bool late;      /* the destination is told when post-copy begins */
     bool telling;   /* it is told now */
-    bool flush;     /* atomic: at the end of the next section of RAM */
     Stage stage;
     const char *obstacle;    /* atomic */
     const char *must_be_asked; /* why it does not begin by itself; atomic */
@@ -259,11 +258,6 @@ static bool iterables_fit(MigrationState *s)
     return must <= s->threshold_size;
 }
 
-bool nfv_postcopy_wants_flush(void)
-{
-    return qatomic_xchg(&source.flush, false);
-}
-
 static Stage flush_channels(MigrationState *s)
 {
     if (!migrate_multifd()) {
@@ -273,9 +267,9 @@ static Stage flush_channels(MigrationState *s)
      * What is in a channel could overtake the discard of its page, so nothing
      * is sent between this and the stop.
      */
-    qatomic_set(&source.flush, true);
+    nfv_drain_flush();
     qemu_savevm_state_iterate(s->to_dst_file, false);
-    return qatomic_read(&source.flush) ? STAGE_FLUSH : STAGE_DISCARD;
+    return nfv_drain_flushes() ? STAGE_FLUSH : STAGE_DISCARD;
 }
 
 /*
@@ -452,7 +446,6 @@ static int source_start(NotifierWithReturn *notifier, MigrationEvent *e,
     if (e->type == MIG_EVENT_PRECOPY_SETUP) {
         qatomic_set(&source.late, false);
         source.telling = false;
-        qatomic_set(&source.flush, false);
         source.stage = STAGE_NONE;
         source.told = false;
         forget_discarded();

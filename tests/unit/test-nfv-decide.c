@@ -8,6 +8,7 @@
 #include "qemu/units.h"
 #include "migration/nfv/bandwidth.h"
 #include "migration/nfv/decide.h"
+#include "migration/nfv/proof.h"
 
 #define MS 1000
 #define S (1000 * MS)
@@ -18,7 +19,7 @@
 /* One that switches; a limit of 10 ms, 3.1 of which are the devices'. */
 #define FITS                                                                 \
     .limit = 10 * MS, .left = NONE, .device_time = 3100, .pending = 4 * KiB, \
-    .bandwidth = GiB, .can_drain = true, .flushed = true, .may_switch = true
+    .bandwidth = GiB, .can_drain = true, .may_switch = true
 
 /* One that does not fit, where post-copy may be the way out. */
 #define POSTCOPY                                                          \
@@ -43,10 +44,6 @@ static const Case cases[] = {
     { "undrained",
       { FITS, .unproven = UINT64_MAX },
       NFV_MIGRATION_STEP_DRAIN,
-      NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
-    { "unflushed",
-      { FITS, .unproven = UINT64_MAX, .flushed = false },
-      NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
     { "no-return-path",
       { FITS, .unproven = UINT64_MAX, .can_drain = false },
@@ -115,11 +112,6 @@ static const Case cases[] = {
     { "not-proven-enough",
       { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 900000,
         .unproven = 4901, .round_trip = 600 },
-      NFV_MIGRATION_STEP_SEND,
-      NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
-    { "proven-unflushed",
-      { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 900000,
-        .unproven = 4900, .flushed = false },
       NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_DRAIN_UNPROVEN },
     /* What becomes dirty in 5.4 ms fits as well. */
@@ -302,8 +294,6 @@ static void test_drain_pays(void)
     g_assert_cmpint(nfv_decide(&s).step, ==, NFV_MIGRATION_STEP_SEND);
     s.pending = 0;
     g_assert_cmpint(nfv_decide(&s).step, ==, NFV_MIGRATION_STEP_DRAIN);
-    s.flushed = false;
-    g_assert_cmpint(nfv_decide(&s).step, ==, NFV_MIGRATION_STEP_SEND);
 }
 
 /* A quarter of memory's part of the stop, 1 ms at most; not if that is cut. */
@@ -351,7 +341,6 @@ static void test_any(void)
                              0,
             .dirty_rate = 1ull << g_rand_int_range(rand, 0, 40),
             .can_drain = g_rand_boolean(rand),
-            .flushed = g_rand_boolean(rand),
             .unproven = g_rand_boolean(rand) ?
                             0 : 1ull << g_rand_int_range(rand, 0, 45),
             .round_trip = g_rand_int_range(rand, 0, 100 * MS),
@@ -372,11 +361,11 @@ static void test_any(void)
             g_assert(s.may_switch && s.bandwidth);
             /* Of less than 1 us nothing is asked. */
             g_assert(unproven * (double)S / s.bandwidth < 1 ||
-                     (s.flushed && s.dirty_rate >= s.bandwidth / 2));
+                     s.dirty_rate >= s.bandwidth / 2);
             g_assert_cmpfloat(memory, <,
                               MAX(s.limit - s.device_time, s.limit / 4) + 2);
         } else if (d.step == NFV_MIGRATION_STEP_DRAIN) {
-            g_assert(s.flushed && unproven);
+            g_assert_cmpuint(unproven, >, 0);
         }
         g_assert_cmpint(d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER, ==,
                         d.costs > 0);
@@ -388,11 +377,89 @@ static void test_any(void)
     g_rand_free(rand);
 }
 
+/* What is proven, and what is asked */
+
+static const NfvDecision unproven = {
+    .step = NFV_MIGRATION_STEP_SEND,
+    .reason = NFV_MIGRATION_REASON_DRAIN_UNPROVEN,
+};
+
+static void test_proof_bytes(void)
+{
+    NfvProof proof = { 0 };
+
+    g_assert_cmpuint(nfv_proof_unproven(&proof, 100, 0), ==, UINT64_MAX);
+    nfv_proof_ask(&proof, 100);
+    g_assert_cmpuint(nfv_proof_unproven(&proof, 100, 0), ==, UINT64_MAX);
+    nfv_proof_answer(&proof);
+    g_assert_cmpuint(nfv_proof_unproven(&proof, 100, 0), ==, 0);
+    g_assert_cmpuint(nfv_proof_unproven(&proof, 130, 7), ==, 37);
+    /* A question that is lost proves nothing, and takes nothing back. */
+    nfv_proof_ask(&proof, 130);
+    nfv_proof_no_answer(&proof);
+    g_assert_false(proof.asks);
+    g_assert_cmpuint(nfv_proof_unproven(&proof, 130, 0), ==, 30);
+}
+
+static void test_proof_waits(void)
+{
+    NfvProof proof = { 0 };
+    NfvDecision d = { .step = NFV_MIGRATION_STEP_DRAIN,
+                      .reason = NFV_MIGRATION_REASON_DRAIN_UNPROVEN };
+
+    nfv_proof_decided(&proof, &d, false);
+    g_assert_true(proof.looks);
+    g_assert_false(nfv_proof_waits(&proof, true)); /* it was not asked yet */
+    nfv_proof_ask(&proof, 1);
+    g_assert_true(nfv_proof_waits(&proof, false));
+    nfv_proof_answer(&proof);
+    g_assert_true(proof.answered);
+    g_assert_false(nfv_proof_waits(&proof, true));
+    /* It may wait for the next one at once. */
+    nfv_proof_decided(&proof, &d, false);
+    g_assert_true(proof.waits && proof.looks);
+    g_assert_false(proof.answered);
+
+    /* At the end of a round it waits only if there is no more to send. */
+    proof = (NfvProof) { 0 };
+    nfv_proof_decided(&proof, &unproven, true);
+    g_assert_false(proof.looks);
+    nfv_proof_ask(&proof, 1);
+    g_assert_false(nfv_proof_waits(&proof, false));
+    g_assert_true(nfv_proof_waits(&proof, true));
+    nfv_proof_answer(&proof);
+    g_assert_false(proof.answered);
+}
+
+/* In the midst of a round it is asked once for each synchronisation. */
+static void test_proof_midst(void)
+{
+    NfvDecision other = { .step = NFV_MIGRATION_STEP_SEND,
+                          .reason = NFV_MIGRATION_REASON_STOP_TOO_LONG };
+    NfvProof proof = { 0 };
+
+    nfv_proof_decided(&proof, &unproven, false);
+    g_assert_true(proof.looks);
+    nfv_proof_ask(&proof, 1);
+    g_assert_false(nfv_proof_waits(&proof, false));
+    nfv_proof_answer(&proof);
+    g_assert_true(proof.answered);
+    nfv_proof_decided(&proof, &unproven, false);
+    g_assert_false(proof.looks);
+    nfv_proof_decided(&proof, &unproven, false);
+    g_assert_true(proof.looks);
+    /* It changed its mind before the channels were flushed. */
+    nfv_proof_decided(&proof, &other, false);
+    g_assert_false(proof.looks);
+}
+
 /* Whole migrations, round by round */
 
 #define SYNC_INTERVAL (100 * MS)
 #define TICK 100 /* us */
 #define PING_BYTES 9
+#define PACKET (512 * KiB)  /* of multifd */
+#define ITERATION (50 * MS) /* after which channels can be flushed */
 
 /* From @from on, until the next one. */
 typedef struct Change {
@@ -407,6 +474,7 @@ typedef struct Trace {
     Change changes[4];
     int64_t rtt, limit, deadline, ready; /* us; when it may switch */
     uint64_t buffered;                   /* bytes that the link holds */
+    unsigned channels;                   /* of multifd */
     bool one_way;
     bool postcopy;   /* at the deadline, if it must be */
     int64_t ends_by; /* 0: never */
@@ -633,12 +701,55 @@ static const Trace traces[] = {
       300 * MS,
       .buffered = 4 * MiB,
       .ends_by = 10 * S },
+    { "endless-round-multifd",
+      4 * GiB,
+      200 * MiB,
+      { { 0, LINK * 5 / 2, LINK } },
+      200,
+      300 * MS,
+      .buffered = 4 * MiB,
+      .channels = 4,
+      .ends_by = 10 * S },
+    /* What may be queued in the channels fits only because it is flushed. */
+    { "endless-round-multifd-deep",
+      GiB,
+      20 * MiB,
+      { { 0, LINK * 5 / 2, LINK } },
+      200,
+      30 * MS,
+      .channels = 16,
+      .ends_by = 10 * S },
+    { "converging-multifd",
+      4 * GiB,
+      GiB,
+      { { 0, LINK / 2, LINK } },
+      200,
+      LIMIT,
+      .channels = 4,
+      .ends_by = 20 * S },
+    { "nearly-full-multifd",
+      GiB,
+      64 * MiB,
+      { { 0, LINK * 9 / 10, LINK } },
+      MS,
+      10 * MS,
+      .buffered = 4 * MiB,
+      .channels = 2,
+      .ends_by = 10 * S },
+    { "not-converging-multifd",
+      GiB,
+      GiB,
+      { { 0, 2 * LINK, LINK } },
+      200,
+      LIMIT,
+      .channels = 4 },
 };
 
 typedef struct Simulation {
     const Trace *trace;
     int64_t now, last_sync;
     double pending, unseen; /* dirty, known and not yet */
+    double queued;          /* in channels, which have not sent it yet */
     double in_link;         /* under way */
     NfvBandwidth bandwidth;
     double dirty_rate;
@@ -647,10 +758,9 @@ typedef struct Simulation {
     double round_pending, round_sent;
     int64_t round_start;
     double shrink_rate;
-    bool asks, waits, drained; /* @waits: for the answer, and sends nothing */
-    bool wanted;               /* a look follows the answer */
-    double asked, proven;      /* of all that was sent */
-    int64_t answer;            /* not before */
+    NfvProof proof;
+    int64_t flush;  /* what is queued goes from then on; 0: no flush is due */
+    int64_t answer; /* not before */
     int64_t asked_at, longest;
 } Simulation;
 
@@ -668,17 +778,36 @@ static const Change *change(const Simulation *sim)
     return c;
 }
 
+/* A packet each, and one that is filled now. */
+static uint64_t most_queued(const Trace *t)
+{
+    return t->channels ? (t->channels + 1) * PACKET : 0;
+}
+
 /* The guest writes, the sender fills the link's buffer, which drains. */
 static void tick(Simulation *sim, bool send)
 {
     const Change *c = change(sim);
     double capacity = (double)c->link * TICK / S;
     double room = capacity + sim->trace->buffered - sim->in_link;
-    double sends = send ? MIN(sim->pending, MAX(room, 0)) : 0;
+    double sends = MIN(sim->queued, MAX(room, 0));
+    bool flushes = sim->flush && sim->now >= sim->flush;
 
+    sim->queued -= sends;
+    if (send && !flushes) {
+        /* As each channel would rather be full. */
+        double more = MIN(sim->pending,
+                          MAX(room - sends, 0) + most_queued(sim->trace) -
+                              sim->queued);
+
+        sim->pending -= more;
+        sim->queued += more;
+        more = MIN(sim->queued, MAX(room - sends, 0));
+        sim->queued -= more;
+        sends += more;
+    }
     sim->unseen =
         MIN(sim->unseen + (double)c->dirty * TICK / S, sim->trace->hot);
-    sim->pending -= sends;
     sim->all_sent += sends;
     sim->in_link = MAX(sim->in_link + sends - capacity, 0);
     sim->now += TICK;
@@ -694,7 +823,11 @@ static void synchronise(Simulation *sim)
     int64_t since = sim->now - sim->last_sync;
 
     if (since) {
-        sim->dirty_rate = found * S / since;
+        double rate = found * S / since;
+
+        /* What is dirty already cannot become it. */
+        sim->dirty_rate =
+            sim->proof.answered ? MAX(sim->dirty_rate, rate) : rate;
     }
     sim->pending += found;
     sim->unseen = 0;
@@ -738,57 +871,77 @@ static NfvDecision decide(Simulation *sim, NfvSituation *s)
             nfv_bandwidth_get(&sim->bandwidth, sim->now, sim->all_sent),
         .dirty_rate = sim->dirty_rate,
         .can_drain = !t->one_way,
-        .flushed = true,
-        .unproven = sim->proven ? sim->all_sent - sim->proven : UINT64_MAX,
+        .unproven = nfv_proof_unproven(
+            &sim->proof, sim->all_sent,
+            sim->queued ? most_queued(sim->trace) : 0),
         .round_trip = t->rtt,
         .longest = sim->longest,
         .may_switch = sim->now >= t->ready,
     };
     d = nfv_decide(s);
-    sim->drained = false;
     sim->shortened += d.costs;
     return d;
 }
 
 static void ask(Simulation *sim)
 {
-    if (!sim->asks && !sim->trace->one_way) {
-        sim->asks = true;
+    if (!sim->proof.asks && !sim->trace->one_way) {
         sim->all_sent += PING_BYTES;
         sim->in_link += PING_BYTES;
-        sim->asked = sim->all_sent;
         sim->asked_at = sim->now;
         sim->answer = sim->now + sim->trace->rtt;
+        nfv_proof_ask(&sim->proof, sim->all_sent);
+    }
+}
+
+/* Channels are flushed behind what is sent meanwhile. */
+static void prove(Simulation *sim)
+{
+    if (!sim->queued) {
+        ask(sim);
+    } else if (!sim->proof.asks && !sim->flush) {
+        sim->flush = sim->now + ITERATION;
+    }
+}
+
+static void end_flush(Simulation *sim)
+{
+    bool ends = !sim->queued &&
+                (sim->pending < 1 || sim->now >= sim->flush);
+
+    if (sim->flush && ends) {
+        sim->flush = 0;
+        if (sim->proof.looks) {
+            ask(sim);
+        }
     }
 }
 
 /* As policy.c does.  True: nothing is sent, or looked at, before it comes. */
 static bool waits_for_answer(Simulation *sim)
 {
-    bool waits = sim->waits || sim->pending < 1;
+    bool waits = nfv_proof_waits(&sim->proof, sim->pending + sim->queued < 1);
 
-    if (!sim->asks) {
+    if (!sim->proof.asks) {
         return false;
     }
-    if (sim->now < sim->answer || sim->all_sent - sim->in_link < sim->asked) {
+    if (sim->now < sim->answer ||
+        sim->all_sent - sim->in_link < sim->proof.asked) {
         if (waits) {
             nfv_bandwidth_wait(&sim->bandwidth);
         }
         return waits;
     }
     sim->longest = MAX(sim->longest, sim->now - sim->asked_at);
-    sim->proven = sim->asked;
-    sim->drained = sim->waits || sim->wanted;
-    sim->asks = false;
-    sim->waits = false;
-    sim->wanted = false;
+    nfv_proof_answer(&sim->proof);
     return false;
 }
 
 static void check_switch(const Simulation *sim, const NfvSituation *s)
 {
     int64_t budget = MAX(s->limit - s->device_time, s->limit / 4);
-    double memory = (sim->pending + sim->in_link) * S / change(sim)->link;
+    double flight = sim->queued + sim->in_link;
+    double memory = (sim->pending + flight) * S / change(sim)->link;
     uint64_t unproven = sim->trace->one_way ? 0 : s->unproven;
 
     g_test_message("%s: switched at %" PRId64 " ms, %.0f us of memory, %.0f "
@@ -799,13 +952,45 @@ static void check_switch(const Simulation *sim, const NfvSituation *s)
     g_assert_cmpfloat((s->pending + unproven) * (double)S / s->bandwidth, <,
                       budget + 2);
     if (!sim->trace->one_way) {
-        g_assert_cmpfloat(sim->in_link, <=, unproven + 1);
+        g_assert_cmpfloat(flight, <=, unproven + 1);
         g_assert_cmpfloat(memory, <=, budget + TICK);
     }
     g_assert_cmpfloat(sim->shortened, <=, MAX(sim->all_sent / 64, 4 * MiB));
     g_assert_cmpint(sim->now, >=, sim->trace->ready);
     g_assert_cmpint(sim->trace->ends_by, >, 0);
     g_assert_cmpint(sim->now, <=, sim->trace->ends_by);
+}
+
+/* As policy.c does, where it is time to; true: that was the end. */
+static bool look(Simulation *sim)
+{
+    bool ended = sim->pending + sim->queued < 1;
+    NfvSituation s;
+    NfvDecision d;
+
+    if (!sim->proof.answered && !ended &&
+        sim->now - sim->last_sync < SYNC_INTERVAL) {
+        return false;
+    }
+    if (ended && !sim->proof.answered) {
+        ask(sim);
+    }
+    synchronise(sim);
+    d = decide(sim, &s);
+    nfv_proof_decided(&sim->proof, &d, ended);
+    if (d.step == NFV_MIGRATION_STEP_SWITCH) {
+        check_switch(sim, &s);
+        return true;
+    }
+    if (d.step == NFV_MIGRATION_STEP_POSTCOPY) {
+        g_assert(sim->trace->postcopy);
+        g_assert_cmpint(sim->now, <=, sim->trace->ends_by);
+        return true;
+    }
+    if (sim->proof.looks) {
+        prove(sim);
+    }
+    return false;
 }
 
 static void test_trace(const void *opaque)
@@ -815,42 +1000,13 @@ static void test_trace(const void *opaque)
     int64_t give_up = t->ends_by ?: 60 * S;
 
     while (sim.now <= give_up) {
-        if (waits_for_answer(&sim)) {
-            tick(&sim, false);
-            continue;
-        }
-        if (sim.drained || sim.pending < 1 ||
-            sim.now - sim.last_sync >= SYNC_INTERVAL) {
-            bool answered = sim.drained, ended = sim.pending < 1;
-            NfvSituation s;
-            NfvDecision d;
+        bool waits = waits_for_answer(&sim);
 
-            if (ended && !answered) {
-                ask(&sim);
-            }
-            synchronise(&sim);
-            d = decide(&sim, &s);
-            if (d.step == NFV_MIGRATION_STEP_SWITCH) {
-                check_switch(&sim, &s);
-                return;
-            }
-            if (d.step == NFV_MIGRATION_STEP_DRAIN) {
-                ask(&sim);
-                sim.waits = true;
-                continue;
-            }
-            if (d.reason == NFV_MIGRATION_REASON_DRAIN_UNPROVEN &&
-                !answered && !ended) {
-                ask(&sim);
-                sim.wanted = true;
-            }
-            if (d.step == NFV_MIGRATION_STEP_POSTCOPY) {
-                g_assert(t->postcopy);
-                g_assert_cmpint(sim.now, <=, t->ends_by);
-                return;
-            }
+        if (!waits && look(&sim)) {
+            return;
         }
-        tick(&sim, true);
+        tick(&sim, !waits && !nfv_proof_waits(&sim.proof, false));
+        end_flush(&sim);
     }
     g_assert_cmpint(t->ends_by, ==, 0);
 }
@@ -869,6 +1025,9 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/decide/may-stay", test_may_stay);
     g_test_add_func("/nfv/decide/device-time", test_device_time);
     g_test_add_func("/nfv/decide/any", test_any);
+    g_test_add_func("/nfv/decide/proof/bytes", test_proof_bytes);
+    g_test_add_func("/nfv/decide/proof/waits", test_proof_waits);
+    g_test_add_func("/nfv/decide/proof/midst", test_proof_midst);
     for (int i = 0; i < ARRAY_SIZE(traces); i++) {
         g_autofree char *path =
             g_strdup_printf("/nfv/decide/trace/%s", traces[i].name);
