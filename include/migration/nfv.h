@@ -400,6 +400,9 @@ void nfv_stall_end(RAMBlock *rb, void *address);
 
 /* Contract */
 
+/* Source: a migration begins, and looks for its destination.  Main thread. */
+void nfv_promise_begin(void);
+
 /* The contract may have changed.  Main thread. */
 void nfv_promise_changed(void);
 

@@ -34,6 +34,7 @@ static struct {
     int64_t stopped, started, predicted;
     bool postcopy, deadline_passed;
     QEMUTimer *timer;
+    bool ended; /* main thread */
 
     /* Source, lock held. */
     QemuMutex lock;
@@ -98,6 +99,9 @@ static bool applies(void)
            migrate_mode() == MIG_MODE_NORMAL;
 }
 
+static void end(const MigrationState *s);
+
+/* Before it has a channel it is cancelled at once, and nobody is told. */
 static void cancel(MigrationState *s)
 {
     Error *err = NULL;
@@ -112,6 +116,9 @@ static void cancel(MigrationState *s)
     migrate_set_state(&s->state, MIGRATION_STATUS_ACTIVE,
                       MIGRATION_STATUS_CANCELLING);
     migration_cancel();
+    if (s->state == MIGRATION_STATUS_CANCELLED) {
+        end(s);
+    }
 }
 
 static void deadline_reached(void *opaque)
@@ -131,6 +138,7 @@ static void deadline_reached(void *opaque)
     if (action == NFV_ON_DEADLINE_CANCEL) {
         cancel(s);
     } else if (action == NFV_ON_DEADLINE_POSTCOPY &&
+               s->state != MIGRATION_STATUS_SETUP && /* the policy sees it */
                !nfv_postcopy_obstacle()) {
         qatomic_set(&s->start_postcopy, true);
     }
@@ -148,6 +156,17 @@ static void arm_deadline(const MigrationState *s)
     if (applies() && deadline) {
         timer_mod(promise.timer, s->start_time + deadline);
     }
+}
+
+void nfv_promise_begin(void)
+{
+    qatomic_set(&promise.stopped, 0);
+    qatomic_set(&promise.started, 0);
+    qatomic_set(&promise.predicted, NFV_UNKNOWN);
+    qatomic_set(&promise.postcopy, false);
+    qatomic_set(&promise.deadline_passed, false);
+    promise.ended = false;
+    arm_deadline(migrate_get_current());
 }
 
 void nfv_promise_changed(void)
@@ -192,6 +211,18 @@ static void judge(const MigrationState *s)
     promise.result = result;
 }
 
+/* Once: the channel of one that was cancelled before it had one may come yet. */
+static void end(const MigrationState *s)
+{
+    if (promise.timer) {
+        timer_del(promise.timer);
+    }
+    if (nfv_migration_settings()->policy && !promise.ended) {
+        judge(s);
+    }
+    promise.ended = true;
+}
+
 static bool has_ended(const MigrationState *s)
 {
     return s->state == MIGRATION_STATUS_COMPLETED ||
@@ -204,22 +235,10 @@ static int notify(NotifierWithReturn *notifier, MigrationEvent *e, Error **errp)
 {
     MigrationState *s = migrate_get_current();
 
-    if (e->type == MIG_EVENT_PRECOPY_SETUP) {
-        qatomic_set(&promise.stopped, 0);
-        qatomic_set(&promise.started, 0);
-        qatomic_set(&promise.predicted, NFV_UNKNOWN);
-        qatomic_set(&promise.postcopy, false);
-        qatomic_set(&promise.deadline_passed, false);
-        arm_deadline(s);
-    } else if (has_ended(s) && s->migration_thread_running) {
+    if (has_ended(s) && s->migration_thread_running) {
         /* The begin of post-copy failed; its end will come here again. */
     } else if (has_ended(s)) {
-        if (promise.timer) {
-            timer_del(promise.timer);
-        }
-        if (nfv_migration_settings()->policy) {
-            judge(s);
-        }
+        end(s);
     } else if (e->type == MIG_EVENT_PRECOPY_DONE) {
         qatomic_set(&promise.postcopy, true);
     }

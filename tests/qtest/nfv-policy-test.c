@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include <sched.h>
+#include <sys/un.h>
 #include "libqtest.h"
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
@@ -277,6 +278,117 @@ static void test_deadline_hung(void)
     qtest_set_expected_status(ends.to, EXIT_FAILURE);
     kill(qtest_pid(ends.to), SIGCONT);
     qtest_wait_qemu(ends.to);
+    nfv_pair_check_guest(&ends, ends.from);
+    nfv_pair_stop(&ends);
+}
+
+/* A destination that does not answer before there is a channel */
+
+/* Its backlog is full: who connects hangs until it is read, or closed. */
+typedef struct Busy {
+    char *path;
+    int listener, waiting;
+} Busy;
+
+static Busy busy_new(const NfvPair *p)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    Busy busy = { .path = g_strdup_printf("%s/busy", p->directory) };
+
+    g_assert_cmpuint(strlen(busy.path), <, sizeof(address.sun_path));
+    strcpy(address.sun_path, busy.path);
+    busy.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    busy.waiting = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(busy.listener, >=, 0);
+    g_assert_cmpint(busy.waiting, >=, 0);
+    g_assert_cmpint(bind(busy.listener, (struct sockaddr *)&address,
+                         sizeof(address)), ==, 0);
+    g_assert_cmpint(listen(busy.listener, 0), ==, 0);
+    g_assert_cmpint(connect(busy.waiting, (struct sockaddr *)&address,
+                            sizeof(address)), ==, 0);
+    return busy;
+}
+
+/* Let who waits connect, read what it sends until it ends. */
+static void busy_read(const Busy *busy)
+{
+    char buffer[4096];
+    int fd = accept(busy->listener, NULL, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd); /* that was ours */
+    fd = accept(busy->listener, NULL, NULL);
+    g_assert_cmpint(fd, >=, 0);
+    while (read(fd, buffer, sizeof(buffer)) > 0) {
+        /* It goes nowhere. */
+    }
+    close(fd);
+}
+
+static void busy_end(Busy *busy)
+{
+    close(busy->listener);
+    close(busy->waiting);
+    unlink(busy->path);
+    g_free(busy->path);
+}
+
+static void migrate_to_busy(NfvPair *p, const Busy *busy)
+{
+    g_autofree char *uri = g_strdup_printf("unix:%s", busy->path);
+
+    migrate_qmp(p->from, NULL, uri, NULL, "{}");
+}
+
+/* @connects: later, when nobody wants it any more. */
+static void test_deadline_setup(const void *connects)
+{
+    NfvPair ends = { .machine = NFV_PAIR_NFV };
+    QDict *info;
+    Busy busy;
+
+    start_both(&ends, HEAT, HEAT,
+               DEADLINE "-global migration.on-deadline=cancel");
+    busy = busy_new(&ends);
+    migrate_to_busy(&ends, &busy);
+    wait_for_migration_status(ends.from, "cancelled", NULL);
+    info = migrate_query(ends.from);
+    g_assert(strstr(qdict_get_str(info, "error-desc"), "deadline of 300 ms"));
+    qobject_unref(info);
+    g_assert_true(deadline_passed(ends.from));
+    nfv_pair_wait_for_events(&ends, 1);
+    nfv_pair_check_guest(&ends, ends.from);
+
+    if (connects) {
+        busy_read(&busy);
+    }
+    busy_end(&busy);
+    while (!connects && !said(&ends, "Illegal migration status")) {
+        g_usleep(10 * 1000); /* stock's words for a channel that is not wanted */
+    }
+    set_ms(ends.from, "deadline", 0);
+    nfv_pair_begin(&ends, NFV_PAIR_UNIX);
+    nfv_pair_finish(&ends);
+    nfv_pair_wait_for_events(&ends, 2);
+    g_assert_false(deadline_passed(ends.from));
+    nfv_pair_stop(&ends);
+}
+
+/* It goes on waiting, and says that it is late. */
+static void test_deadline_setup_continue(void)
+{
+    const char *ungoals[] = { "completed", "cancelled", NULL };
+    NfvPair ends = {};
+    Busy busy;
+
+    start_both(&ends, HEAT, HEAT, DEADLINE);
+    busy = busy_new(&ends);
+    migrate_to_busy(&ends, &busy);
+    wait_for_deadline(ends.from);
+    wait_for_migration_status(ends.from, "setup", NULL);
+    busy_end(&busy);
+    wait_for_migration_status(ends.from, "failed", ungoals);
+    nfv_pair_wait_for_events(&ends, 1);
     nfv_pair_check_guest(&ends, ends.from);
     nfv_pair_stop(&ends);
 }
@@ -725,6 +837,12 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/policy/deadline/no-postcopy",
                    test_deadline_no_postcopy);
     qtest_add_func("nfv/policy/deadline/hung", test_deadline_hung);
+    qtest_add_data_func("nfv/policy/deadline/setup", NULL,
+                        test_deadline_setup);
+    qtest_add_data_func("nfv/policy/deadline/setup-connects", (void *)1,
+                        test_deadline_setup);
+    qtest_add_func("nfv/policy/deadline/setup-continue",
+                   test_deadline_setup_continue);
     add_phases("cancel", test_cancel);
     add_phases("lose-destination", test_lose_destination);
     add_phases("kill-source", test_kill_source);
