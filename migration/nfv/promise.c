@@ -138,8 +138,7 @@ static void deadline_reached(void *opaque)
     if (action == NFV_ON_DEADLINE_CANCEL) {
         cancel(s);
     } else if (action == NFV_ON_DEADLINE_POSTCOPY &&
-               s->state != MIGRATION_STATUS_SETUP && /* the policy sees it */
-               !nfv_postcopy_obstacle()) {
+               s->to_dst_file && !nfv_postcopy_obstacle()) {
         qatomic_set(&s->start_postcopy, true);
     }
 }
@@ -235,7 +234,9 @@ static int notify(NotifierWithReturn *notifier, MigrationEvent *e, Error **errp)
 {
     MigrationState *s = migrate_get_current();
 
-    if (has_ended(s) && s->migration_thread_running) {
+    if (e->type == MIG_EVENT_PRECOPY_SETUP) {
+        arm_deadline(s); /* it may be past: now there is what to do about it */
+    } else if (has_ended(s) && s->migration_thread_running) {
         /* The begin of post-copy failed; its end will come here again. */
     } else if (has_ended(s)) {
         end(s);
