@@ -163,7 +163,8 @@ static QTestState *start(const Variant *v, bool on, bool source)
         g_strdup_printf("-object tls-creds-anon,id=tls0,endpoint=%s",
                         source ? "client" : "server");
     QTestState *qts =
-        qtest_initf("-M nfv,migration-net=%s -m 64 -nodefaults %s %s",
+        qtest_initf("-M nfv,hugepages=off,migration-net=%s -m 64 -nodefaults "
+                    "%s %s",
                     on ? "on" : "off", v->tls ? tls : "",
                     source ? "" : "-incoming defer");
 

@@ -5,11 +5,21 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/file.h>
 #include "libqtest.h"
 #include "hugepages.h"
 
+/*
+ * For nfv machines of other tests, which take what they find: with 128 MiB, a few
+ * of them at a time.
+ */
+#define OTHERS_KIB (1024 * 1024)
+
 /* What this test added; one size at a time. */
 static unsigned added, added_kib;
+
+/* The pool, locked: one test at a time adds to it.  -1: not. */
+static int pool = -1;
 
 static char *pool_file(unsigned kib, const char *name)
 {
@@ -28,6 +38,27 @@ static unsigned pool_read(unsigned kib, const char *name)
 unsigned nfv_huge_free(unsigned kib)
 {
     return pool_read(kib, "free_hugepages");
+}
+
+/* Waits for other tests.  Without a pool of that size there is nothing to lock */
+static void pool_lock(unsigned kib)
+{
+    g_autofree char *path = pool_file(kib, "nr_hugepages");
+    int error;
+
+    pool = open(path, O_RDONLY | O_CLOEXEC);
+    if (pool >= 0) {
+        error = RETRY_ON_EINTR(flock(pool, LOCK_EX));
+        g_assert_cmpint(error, ==, 0);
+    }
+}
+
+static void pool_unlock(void)
+{
+    if (pool >= 0) {
+        close(pool);
+        pool = -1;
+    }
 }
 
 /* How many the pool has afterwards. */
@@ -55,6 +86,7 @@ void nfv_huge_release(void)
         pool_resize(added_kib, before - MIN(before, added));
         added = 0;
     }
+    pool_unlock();
 }
 
 static void release_on_abort(void *unused)
@@ -65,10 +97,10 @@ static void release_on_abort(void *unused)
 bool nfv_huge_reserve(unsigned kib, unsigned count)
 {
     static bool registered;
-    g_autofree char *reason = g_strdup_printf("this host lets the test reserve "
-                                              "no %u huge pages of %u KiB",
-                                              count, kib);
-    unsigned before = pool_read(kib, "nr_hugepages"), after;
+    g_autofree char *reason = g_strdup_printf(
+        "this host lets the test reserve no %u huge pages of %u KiB", count,
+        kib);
+    unsigned before, after;
 
     g_assert_cmpuint(added, ==, 0);
     if (!registered) {
@@ -76,7 +108,9 @@ bool nfv_huge_reserve(unsigned kib, unsigned count)
         qtest_add_abrt_handler(release_on_abort, &added);
         registered = true;
     }
-    after = pool_resize(kib, before + count);
+    pool_lock(kib);
+    before = pool_read(kib, "nr_hugepages");
+    after = pool_resize(kib, before + count + OTHERS_KIB / kib);
     added = after > before ? after - before : 0;
     added_kib = kib;
     if (added < count) {

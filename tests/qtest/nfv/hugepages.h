@@ -9,8 +9,10 @@
 
 /*
  * Reserve @count pages of @kib KiB on top of those that the host has, which
- * others may use.  False, and the test is skipped, where that cannot be had.
- * They are given back by nfv_huge_release(), or when the test ends or aborts.
+ * others may use, and some more for tests beside this one.  Waits while another
+ * test has reserved some.  False, and the test is skipped, where that cannot be
+ * had.  They are given back by nfv_huge_release(), or when the test ends or
+ * aborts.
  */
 bool nfv_huge_reserve(unsigned kib, unsigned count);
 void nfv_huge_release(void);
