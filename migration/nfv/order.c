@@ -113,6 +113,17 @@ static void note_page(NfvOrder *order, uint64_t page)
     order->age[page] = 0;
 }
 
+/* Nobody asks for the age of what was never written, which is most memory. */
+static bool has_ages(const NfvOrder *order, uint64_t first, uint64_t end)
+{
+    for (uint64_t c = first / order->chunk; c * order->chunk < end; c++) {
+        if (order->written[c]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
                     bool exact)
 {
@@ -120,8 +131,10 @@ void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
     uint64_t end = MIN(first + BITS_PER_LONG, order->pages);
     unsigned long written = exact ? bits : bits & ~order->before[k];
 
-    for (uint64_t page = first; page < end; page++) {
-        order->age[page] += order->age[page] < SYNCS_MAX;
+    if (has_ages(order, first, end)) {
+        for (uint64_t page = first; page < end; page++) {
+            order->age[page] += order->age[page] < SYNCS_MAX;
+        }
     }
     for (; written; written &= written - 1) {
         note_page(order, first + ctzl(written));
@@ -155,13 +168,30 @@ unsigned nfv_order_level(const NfvOrder *order, uint64_t page)
     return age > 2 * interval + 1 ? age : 0;
 }
 
+/* Of the chunk from @first to @end, which the guest has written to. */
+static void count_chunk(const NfvOrder *order, const unsigned long *dirty,
+                        uint64_t first, uint64_t end,
+                        uint64_t counts[NFV_ORDER_LEVELS])
+{
+    for (uint64_t page = find_next_bit(dirty, end, first); page < end;
+         page = find_next_bit(dirty, end, page + 1)) {
+        counts[nfv_order_level(order, page)]++;
+    }
+}
+
 void nfv_order_count(const NfvOrder *order, const unsigned long *dirty,
                      uint64_t counts[NFV_ORDER_LEVELS])
 {
-    for (uint64_t page = find_first_bit(dirty, order->pages);
-         page < order->pages;
-         page = find_next_bit(dirty, order->pages, page + 1)) {
-        counts[nfv_order_level(order, page)]++;
+    for (uint64_t c = 0; c < order->chunks; c++) {
+        uint64_t first = c * order->chunk;
+        uint64_t end = MIN(first + order->chunk, order->pages);
+
+        if (order->written[c]) {
+            count_chunk(order, dirty, first, end, counts);
+        } else {
+            counts[turn_level(order, first)] +=
+                bitmap_count_one_with_offset(dirty, first, end - first);
+        }
     }
 }
 

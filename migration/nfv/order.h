@@ -31,7 +31,7 @@
 typedef struct NfvOrder {
     uint64_t pages;
     uint64_t chunk;        /* pages that have the same turn */
-    uint8_t *age;          /* syncs since the page was last found dirty */
+    uint8_t *age;          /* syncs since the page was found dirty, if it was */
     uint8_t *interval;     /* between the last two of those; or as below */
     uint8_t longest;       /* of all intervals that are known */
     unsigned long *before; /* found dirty by the last sync; one bit a page */

@@ -130,7 +130,6 @@ static uint64_t synchronise(uint64_t before)
 
     qemu_savevm_state_pending_exact(&must, &can);
     pending = must + can;
-    policy.sync_cost = now_us() - start;
     measure_dirty_rate(pending - MIN(before, pending), start);
     policy.last_sync = start;
     return pending;
@@ -357,6 +356,7 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
     d = decide(s, pending, may_switch);
     policy.stays = d.may_stay;
     nfv_heat_synced(d.may_stay);
+    policy.sync_cost = now_us() - policy.last_sync;
     nfv_proof_decided(&policy.proof, &d, policy.round_ended);
     return take(s, d);
 }
