@@ -94,8 +94,7 @@ static uint64_t chunk_of(const RAMBlock *rb)
     return kvm_enabled() ? MAX(chunk, clear_step(rb)) : chunk;
 }
 
-/* KVM's log begins with all pages dirty, which says nothing of the guest. */
-static void clear_log(RAMBlock *rb)
+void nfv_heat_clear_log(RAMBlock *rb)
 {
     uint64_t step = clear_step(rb);
 
@@ -146,7 +145,7 @@ void nfv_heat_start(void)
 
         nfv_order_init(&b.order, rb->used_length >> qemu_target_page_bits(),
                        chunk_of(rb) >> qemu_target_page_bits());
-        clear_log(rb);
+        nfv_heat_clear_log(rb);
         g_array_append_val(found, b);
     }
     holes_first = false;

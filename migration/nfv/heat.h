@@ -14,6 +14,13 @@
 #define MIGRATION_NFV_HEAT_H
 
 /*
+ * What is written to @rb is logged from now on.  KVM's log begins with all pages
+ * dirty, which says nothing of the guest; a second time does nothing to what was
+ * logged after the first.
+ */
+void nfv_heat_clear_log(RAMBlock *rb);
+
+/*
  * The first round begins with these pages, which popmap knows to be zero until
  * dirty memory is synchronised.  One bit a page.
  */

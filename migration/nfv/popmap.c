@@ -29,6 +29,7 @@
 #include "holelist.h"
 #include "holes.h"
 #include "owed.h"
+#include "promise.h"
 #include "report.h"
 #include "stream.h"
 #include "trace.h"
@@ -195,19 +196,16 @@ static void skip_run(HoleBlock *b, uint64_t start, uint64_t length)
 }
 
 /*
- * So that what is written from now on is logged.  KVM's log begins with all
- * pages dirty; a second clear does nothing to what was logged after the first.
+ * A search of all memory takes a while, which nothing may wait for: what was not
+ * looked at goes as it does in stock's way.
  */
-static void clear_log(HoleBlock *b)
+static bool search_goes_on(void)
 {
-    unsigned page_bits = qemu_target_page_bits();
-    uint64_t chunk = 1ULL << b->rb->clear_bmap_shift;
+    const MigrationState *s = migrate_get_current();
 
-    for (uint64_t first = 0; first < b->pages; first += chunk) {
-        memory_region_clear_dirty_bitmap(
-            b->rb->mr, first << page_bits,
-            MIN(chunk, b->pages - first) << page_bits);
-    }
+    return qatomic_read(&s->state) != MIGRATION_STATUS_CANCELLING &&
+           !qatomic_read(&s->start_postcopy) &&
+           nfv_promise_elapsed(s) < nfv_promise_left(s);
 }
 
 /* Add populated pages that hold zeroes: they may be most of what is huge. */
@@ -221,7 +219,7 @@ static void add_zeroes(HoleBlock *b)
     }
     bitmap_andnot(look, b->rb->bmap, b->holes, b->pages);
     nfv_zeroes_find(b->rb->host, b->pages, qemu_target_page_bits(), look,
-                    zeroes, nfv_zeroes_threads());
+                    zeroes, nfv_zeroes_threads(), search_goes_on);
     bitmap_or(b->holes, b->holes, zeroes, b->pages);
 }
 
@@ -244,7 +242,8 @@ static uint64_t add_source_block(HoleMap *map, RAMBlock *rb, bool skip,
     HoleBlock b = { .rb = rb, .pages = count_pages(rb) };
     uint64_t runs, found;
 
-    clear_log(&b);
+    /* What is written from now on is logged, and a second time does no harm. */
+    nfv_heat_clear_log(rb);
     b.holes = find_holes(rb, b.pages);
     if (!b.holes) {
         trace_nfv_popmap_unknown(rb->idstr);
@@ -407,14 +406,32 @@ static bool check_run(void *opaque, const char *id, uint64_t start,
 }
 
 /*
+ * In a directory QEMU makes a file that nobody else can open; and where no page of
+ * hugetlbfs is allocated, nobody wrote to any.
+ */
+static bool is_new_file(const RAMBlock *rb)
+{
+    Object *backend = memory_region_owner(rb->mr);
+    g_autofree char *path =
+        backend ? object_property_get_str(backend, "mem-path", NULL) : NULL;
+    struct stat file;
+
+    if (!path || fstat(rb->fd, &file)) {
+        return false;
+    }
+    return (!file.st_nlink && g_file_test(path, G_FILE_TEST_IS_DIR)) ||
+           (!file.st_blocks && rb->page_size != qemu_real_host_page_size());
+}
+
+/*
  * Memory that this QEMU has allocated, and that nobody has written to: while a
  * migration comes in, vCPUs and devices stand still, and ROMs are not copied.
  */
 static bool is_fresh(const RAMBlock *rb)
 {
     return loads == 1 && runstate_check(RUN_STATE_INMIGRATE) &&
-           migrate_mode() == MIG_MODE_NORMAL &&
-           !(rb->flags & (RAM_PREALLOC | RAM_NAMED_FILE));
+           migrate_mode() == MIG_MODE_NORMAL && !(rb->flags & RAM_PREALLOC) &&
+           (!(rb->flags & RAM_NAMED_FILE) || is_new_file(rb));
 }
 
 /* Its holes, or all of it if it is fresh; NULL: unknown. */

@@ -34,12 +34,12 @@ typedef struct Search {
     unsigned page_bits;
     const unsigned long *look;
     unsigned long *zeroes;
+    bool (*goes_on)(void);
     uint64_t next; /* first page that nobody has taken; atomic */
 } Search;
 
 static void search_share(Search *s, uint64_t first, uint64_t end)
 {
-    bitmap_clear(s->zeroes, first, end - first);
     for (uint64_t page = find_next_bit(s->look, end, first); page < end;
          page = find_next_bit(s->look, end, page + 1)) {
         if (buffer_is_zero(s->host + (page << s->page_bits),
@@ -54,7 +54,8 @@ static void *search(void *opaque)
     Search *s = opaque;
     uint64_t first;
 
-    while ((first = qatomic_fetch_add(&s->next, SHARE)) < s->pages) {
+    while (s->goes_on() &&
+           (first = qatomic_fetch_add(&s->next, SHARE)) < s->pages) {
         search_share(s, first, MIN(first + SHARE, s->pages));
     }
     return NULL;
@@ -62,7 +63,7 @@ static void *search(void *opaque)
 
 void nfv_zeroes_find(const void *host, uint64_t pages, unsigned page_bits,
                      const unsigned long *look, unsigned long *zeroes,
-                     unsigned threads)
+                     unsigned threads, bool (*goes_on)(void))
 {
     Search s = {
         .host = host,
@@ -70,10 +71,12 @@ void nfv_zeroes_find(const void *host, uint64_t pages, unsigned page_bits,
         .page_bits = page_bits,
         .look = look,
         .zeroes = zeroes,
+        .goes_on = goes_on,
     };
     unsigned helpers = MIN(threads, DIV_ROUND_UP(pages, SHARE));
     g_autofree QemuThread *thread = NULL;
 
+    bitmap_clear(zeroes, 0, pages);
     helpers = helpers ? helpers - 1 : 0; /* this thread is one, too */
     thread = g_new(QemuThread, helpers);
     for (unsigned i = 0; i < helpers; i++) {

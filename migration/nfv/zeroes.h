@@ -13,11 +13,12 @@ unsigned nfv_zeroes_threads(void);
 /*
  * Set the bits in @zeroes of those of the @pages at @host, 1 << @page_bits
  * bytes each, whose bit in @look is set and that are zero; clear all others.
- * Pages that are written meanwhile may be seen or not.  Returns when all threads
- * have ended; any thread.
+ * Pages that are written meanwhile may be seen or not.  Some are not looked at
+ * once @goes_on() is false, which each thread asks every few MiB.  Returns when
+ * all threads have ended; any thread.
  */
 void nfv_zeroes_find(const void *host, uint64_t pages, unsigned page_bits,
                      const unsigned long *look, unsigned long *zeroes,
-                     unsigned threads);
+                     unsigned threads, bool (*goes_on)(void));
 
 #endif
