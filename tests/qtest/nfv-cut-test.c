@@ -14,11 +14,6 @@
 #include "nfv/tcp.h"
 #include "migration/nfv/owed.h"
 
-#define TRICKLE (64 * 1024) /* bytes a second */
-
-/* The source's socket takes more than twice as much. */
-#define LONG_QUEUE NFV_POST_ON "-global migration.net=off "
-
 /* Broken links */
 
 static void cut(QTestState *qts)
@@ -142,15 +137,6 @@ static void reach_stop(NfvPair *p)
     wait_for_migration_status(p->from, "pre-switchover", nfv_post_ended);
 }
 
-/*
- * It has the state of the devices, or waits for a page that they need; then
- * only what goes out of band is answered.
- */
-static void wait_until_destination_paused(NfvPair *p)
-{
-    nfv_post_wait(p, "to", "Migration paused", 1);
-}
-
 /* The destination has not yet read the state of the devices. */
 static void test_cut_stop(const void *opaque)
 {
@@ -168,40 +154,11 @@ static void test_cut_stop(const void *opaque)
     cut(p.from);
     kill(qtest_pid(p.to), SIGCONT);
     wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
-    wait_until_destination_paused(&p);
+    nfv_post_wait_until_paused(&p);
     recover(&p);
     nfv_pair_finish(&p);
     nfv_pair_stop(&p);
     nfv_huge_release();
-}
-
-/*
- * Until so much is left; it goes slower the less is left, so that on a busy host
- * it is not all gone before the next look.
- */
-static void wait_for_remaining(NfvPair *p, int64_t bytes)
-{
-    int64_t remaining;
-
-    while ((remaining = read_ram_property_int(p->from, "remaining")) > bytes) {
-        migrate_set_parameter_int(p->from, "max-postcopy-bandwidth",
-                                  MAX(remaining / 2, TRICKLE));
-        g_usleep(10 * 1000);
-    }
-}
-
-/*
- * All that is left waits in the socket of a destination that stands still.  Its
- * guest does not run, which would ask for pages.
- */
-static void reach_last(NfvPair *p, const char *listen)
-{
-    nfv_post_begin_precopy(p, listen);
-    nfv_post_switch(p);
-    qtest_qmp_assert_success(p->to, "{ 'execute': 'stop' }");
-    wait_for_remaining(p, 2 * TRICKLE);
-    kill(qtest_pid(p->to), SIGSTOP);
-    nfv_post_wait(p, "from", "nfv_postcopy_last", 1);
 }
 
 /* The source does not know that all came, but the destination does. */
@@ -213,8 +170,8 @@ static void test_cut_last(const void *opaque)
     if (!nfv_post_can_run(v)) {
         return;
     }
-    nfv_post_start(&p, v, LONG_QUEUE);
-    reach_last(&p, NFV_PAIR_UNIX);
+    nfv_post_start(&p, v, NFV_POST_LONG_QUEUE);
+    nfv_post_reach_last(&p, NFV_PAIR_UNIX);
     cut(p.from);
     wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
     kill(qtest_pid(p.to), SIGCONT);
@@ -234,8 +191,8 @@ static void test_lost_last(const void *opaque)
     if (!nfv_post_can_run(v) || !nfv_tcp_can_close()) {
         return;
     }
-    nfv_post_start(&p, v, LONG_QUEUE);
-    reach_last(&p, NFV_PAIR_TCP);
+    nfv_post_start(&p, v, NFV_POST_LONG_QUEUE);
+    nfv_post_reach_last(&p, NFV_PAIR_TCP);
     nfv_tcp_lose(qtest_pid(p.to), 100);
     wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
     kill(qtest_pid(p.to), SIGCONT);
@@ -249,16 +206,6 @@ static void test_lost_last(const void *opaque)
 static bool leave(GByteArray *record)
 {
     return true;
-}
-
-/* The guest of the source stands still, and is not started again. */
-static void check_stopped(QTestState *qts)
-{
-    QDict *status = qtest_qmp_assert_success_ref(
-        qts, "{ 'execute': 'query-status' }");
-
-    g_assert_false(qdict_get_bool(status, "running"));
-    qobject_unref(status);
 }
 
 /* The source knows that all came, and is not told that it was all. */
@@ -286,10 +233,10 @@ static void test_cut_proven(void)
     qtest_qmp_assert_success(p.from,
                              "{ 'execute': 'migrate-start-postcopy' }");
     wait_for_migration_status(p.from, "failed", nfv_post_completed);
-    check_stopped(p.from);
+    nfv_pair_check_running(p.from, false);
     wait_for_migration_complete(p.to);
     nfv_pair_check_guest(&p, p.to);
-    check_stopped(p.from);
+    nfv_pair_check_running(p.from, false);
     nfv_relay_free(relay);
     unlink(near);
     nfv_pair_stop(&p);
@@ -313,7 +260,7 @@ static void test_devices(const void *opaque)
     g_assert_cmpuint(nfv_post_said(&p, "to", "load of migration failed"), ==,
                      1);
     wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
-    check_stopped(p.from);
+    nfv_pair_check_running(p.from, false);
     qtest_kill_qemu(p.from);
     nfv_pair_stop(&p);
 }
@@ -328,7 +275,7 @@ static void reach_discards(NfvPair *p, const char *listen)
 {
     nfv_post_begin_precopy(p, listen);
     /* What comes before the discards must fit into the socket. */
-    migrate_set_parameter_int(p->from, "max-bandwidth", TRICKLE);
+    migrate_set_parameter_int(p->from, "max-bandwidth", NFV_POST_TRICKLE);
     g_usleep(300 * 1000);
     kill(qtest_pid(p->to), SIGSTOP);
     qtest_qmp_assert_success(p->from,
@@ -367,15 +314,6 @@ static const LossCase losses[] = {
     { "cancelled", CANCELLED, NFV_PAIR_UNIX },
 };
 
-static void kill_destination(NfvPair *p)
-{
-    kill(qtest_pid(p->to), SIGKILL);
-    while (qtest_probe_child(p->to)) {
-        g_usleep(10 * 1000);
-    }
-    p->to = NULL; /* libqtest would take the signal for a failure */
-}
-
 /* The destination ends by itself. */
 static void lose_link(NfvPair *p, Loss loss)
 {
@@ -404,7 +342,7 @@ static void test_lose_before(const void *opaque)
     nfv_post_start(&p, &v, NFV_POST_ON);
     reach_discards(&p, c->listen);
     if (c->loss == KILLED) {
-        kill_destination(&p);
+        nfv_pair_kill(&p.to);
     } else {
         lose_link(&p, c->loss);
     }
@@ -430,7 +368,7 @@ static void test_kill_after(void)
     nfv_post_begin(&p);
     qtest_kill_qemu(p.to);
     wait_for_migration_status(p.from, "postcopy-paused", nfv_post_ended);
-    check_stopped(p.from);
+    nfv_pair_check_running(p.from, false);
     qtest_kill_qemu(p.from);
     nfv_pair_stop(&p);
 }

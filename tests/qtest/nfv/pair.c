@@ -116,7 +116,8 @@ char *nfv_pair_log(const NfvPair *p, const char *name)
 void nfv_pair_check_guest(NfvPair *p, QTestState *qts)
 {
     g_autofree char *file = path(p, "memory");
-    g_autofree char *memory = NULL;
+    GMappedFile *mapped;
+    const char *memory;
     uint8_t last;
     gsize size;
     int steps = 0;
@@ -132,7 +133,10 @@ void nfv_pair_check_guest(NfvPair *p, QTestState *qts)
                              "%d, 'size': %d, 'filename': %s } }",
                              X86_TEST_MEM_START,
                              X86_TEST_MEM_END - X86_TEST_MEM_START, file);
-    g_assert_true(g_file_get_contents(file, &memory, &size, NULL));
+    mapped = g_mapped_file_new(file, false, NULL);
+    g_assert_nonnull(mapped);
+    memory = g_mapped_file_get_contents(mapped);
+    size = g_mapped_file_get_length(mapped);
     g_assert_cmpuint(size, ==, X86_TEST_MEM_END - X86_TEST_MEM_START);
     unlink(file);
     last = memory[0];
@@ -145,6 +149,7 @@ void nfv_pair_check_guest(NfvPair *p, QTestState *qts)
             last = found;
         }
     }
+    g_mapped_file_unref(mapped);
     g_assert_cmpint(steps, <=, 1);
     qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
 }
@@ -199,6 +204,24 @@ void nfv_pair_cancel(NfvPair *p)
         g_assert_cmpstr(status, !=, "completed");
     } while (strcmp(status, "cancelled") && strcmp(status, "failed"));
     g_free(status);
+}
+
+void nfv_pair_kill(QTestState **end)
+{
+    kill(qtest_pid(*end), SIGKILL);
+    while (qtest_probe_child(*end)) {
+        g_usleep(10 * 1000);
+    }
+    *end = NULL; /* libqtest would take the signal for a failure */
+}
+
+void nfv_pair_check_running(QTestState *qts, bool running)
+{
+    QDict *status = qtest_qmp_assert_success_ref(
+        qts, "{ 'execute': 'query-status' }");
+
+    g_assert_cmpint(qdict_get_bool(status, "running"), ==, running);
+    qobject_unref(status);
 }
 
 void nfv_pair_wait_for_events(NfvPair *p, unsigned n)

@@ -78,6 +78,12 @@ void nfv_pair_finish(NfvPair *p);
  */
 void nfv_pair_cancel(NfvPair *p);
 
+/* Kill the end, which may stand still, and wait until it is gone: NULL then. */
+void nfv_pair_kill(QTestState **end);
+
+/* The vCPUs of @qts run, or they do not. */
+void nfv_pair_check_running(QTestState *qts, bool running);
+
 /* Wait for the @n-th NFV_MIGRATION_ENDED of the source, and for no more. */
 void nfv_pair_wait_for_events(NfvPair *p, unsigned n);
 

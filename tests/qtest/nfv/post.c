@@ -72,6 +72,31 @@ void nfv_post_begin(NfvPair *p)
     nfv_post_switch(p);
 }
 
+/*
+ * Until so much is left; it goes slower the less is left, so that on a busy
+ * host it is not all gone before the next look.
+ */
+static void wait_for_remaining(NfvPair *p, int64_t bytes)
+{
+    int64_t remaining;
+
+    while ((remaining = read_ram_property_int(p->from, "remaining")) > bytes) {
+        migrate_set_parameter_int(p->from, "max-postcopy-bandwidth",
+                                  MAX(remaining / 2, NFV_POST_TRICKLE));
+        g_usleep(10 * 1000);
+    }
+}
+
+void nfv_post_reach_last(NfvPair *p, const char *listen)
+{
+    nfv_post_begin_precopy(p, listen);
+    nfv_post_switch(p);
+    qtest_qmp_assert_success(p->to, "{ 'execute': 'stop' }");
+    wait_for_remaining(p, 2 * NFV_POST_TRICKLE);
+    kill(qtest_pid(p->to), SIGSTOP);
+    nfv_post_wait(p, "from", "nfv_postcopy_last", 1);
+}
+
 unsigned nfv_post_said(NfvPair *p, const char *name, const char *words)
 {
     g_autofree char *text = nfv_pair_log(p, name);
@@ -89,6 +114,11 @@ void nfv_post_wait(NfvPair *p, const char *name, const char *words, unsigned n)
         g_assert_true(qtest_probe_child(strcmp(name, "to") ? p->from : p->to));
         g_usleep(10 * 1000);
     }
+}
+
+void nfv_post_wait_until_paused(NfvPair *p)
+{
+    nfv_post_wait(p, "to", "Migration paused", 1);
 }
 
 QDict *nfv_post_result(QTestState *qts)

@@ -13,6 +13,7 @@
 
 /* Bytes a second of what the guest does not wait for. */
 #define NFV_POST_SLOW (16 * NFV_POST_MIB)
+#define NFV_POST_TRICKLE (64 * 1024)
 
 /* A trace event: another socket has the background of post-copy. */
 #define NFV_POST_SHORTENED "nfv_net_shorten_queue"
@@ -25,6 +26,9 @@
     "-global migration.hot-push=on -global migration.prefetch=on "         \
     "-trace nfv_postcopy_switch -trace nfv_postcopy_discard "              \
     "-trace nfv_postcopy_last -trace " NFV_POST_SHORTENED " "
+
+/* The source's socket takes more than twice NFV_POST_TRICKLE. */
+#define NFV_POST_LONG_QUEUE NFV_POST_ON "-global migration.net=off "
 
 /* RAM of huge pages. */
 #define NFV_POST_HUGE                                                      \
@@ -60,11 +64,23 @@ void nfv_post_switch(NfvPair *p);
 /* Both, by a socket of this host. */
 void nfv_post_begin(NfvPair *p);
 
+/*
+ * All that is left waits in the socket of a destination that stands still.  Its
+ * guest does not run, which would ask for pages.  With NFV_POST_LONG_QUEUE.
+ */
+void nfv_post_reach_last(NfvPair *p, const char *listen);
+
 /* How often the @name end ("from", "to") said it, or it is in its trace. */
 unsigned nfv_post_said(NfvPair *p, const char *name, const char *words);
 
 /* Wait until it is there @n times; the end must not end before. */
 void nfv_post_wait(NfvPair *p, const char *name, const char *words, unsigned n);
+
+/*
+ * The destination has the state of the devices, or waits for a page that they
+ * need; then only what goes out of band is answered.
+ */
+void nfv_post_wait_until_paused(NfvPair *p);
 
 /* Of query-nfv-migration.  The caller has a reference. */
 QDict *nfv_post_result(QTestState *qts);
