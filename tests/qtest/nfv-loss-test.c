@@ -533,18 +533,22 @@ static const Loss losses[] = {
     [SOURCE] = { "kill-source", test_kill_source, FIRST_ROUND, ALL_SENT },
 };
 
-/* For each loss and phase, the links whose case is not slow; by number. */
+/*
+ * For each loss and phase, the links whose case is not slow; by number.
+ * Multifd is not among those of the set-up: at a destination that dies then
+ * QEMU may wait for ever for a channel, in multifd_send_sync_main().
+ */
 static const struct {
     int loss;
     Phase phase;
     int link;
 } quick[] = {
-    { CANCEL, SETUP, 0 },        { CANCEL, SETUP, 2 },
+    { CANCEL, SETUP, 0 },
     { CANCEL, FIRST_ROUND, 2 },  { CANCEL, LATER_ROUND, 2 },
     { CANCEL, DRAIN, 1 },        { CANCEL, PRE_SWITCHOVER, 2 },
-    { DESTINATION, SETUP, 2 },   { DESTINATION, FIRST_ROUND, 2 },
-    { DESTINATION, LATER_ROUND, 2 },
-    { DESTINATION, DRAIN, 1 },   { DESTINATION, PRE_SWITCHOVER, 2 },
+    { DESTINATION, SETUP, 1 },   { DESTINATION, FIRST_ROUND, 2 },
+    { DESTINATION, LATER_ROUND, 2 }, { DESTINATION, DRAIN, 1 },
+    { DESTINATION, PRE_SWITCHOVER, 2 },
     { DESTINATION, DEVICE, 1 },  { DESTINATION, ALL_SENT, 0 },
     { SOURCE, DRAIN, 1 },        { SOURCE, DEVICE, 0 },
     { SOURCE, ALL_SENT, 2 },
