@@ -34,7 +34,8 @@ static struct {
     int64_t stopped, started, predicted;
     bool postcopy, deadline_passed;
     QEMUTimer *timer;
-    bool ended; /* main thread */
+    int64_t begin; /* of the one whose channel is to come, ms; main thread */
+    bool ended;    /* main thread */
 
     /* Source, lock held. */
     QemuMutex lock;
@@ -164,6 +165,7 @@ void nfv_promise_begin(void)
     qatomic_set(&promise.predicted, NFV_UNKNOWN);
     qatomic_set(&promise.postcopy, false);
     qatomic_set(&promise.deadline_passed, false);
+    promise.begin = migrate_get_current()->start_time;
     promise.ended = false;
     arm_deadline(migrate_get_current());
 }
@@ -229,12 +231,30 @@ static bool has_ended(const MigrationState *s)
            s->state == MIGRATION_STATUS_CANCELLED;
 }
 
+/*
+ * A "migrate" that is refused, because the connect of one that was cancelled is
+ * still under way, looks like one that goes on, and would with that channel: to a
+ * destination that nobody wants any more.
+ */
+static bool is_wanted(const MigrationState *s, Error **errp)
+{
+    if (s->start_time == promise.begin) {
+        return true;
+    }
+    error_setg(errp, "this is the channel of a migration that was cancelled; "
+                     "'migrate' can be tried again now");
+    return false;
+}
+
 /* Main thread with the BQL, but for the begin of post-copy. */
 static int notify(NotifierWithReturn *notifier, MigrationEvent *e, Error **errp)
 {
     MigrationState *s = migrate_get_current();
 
     if (e->type == MIG_EVENT_PRECOPY_SETUP) {
+        if (nfv_migration_settings()->policy && !is_wanted(s, errp)) {
+            return -EINVAL;
+        }
         arm_deadline(s); /* it may be past: now there is what to do about it */
     } else if (has_ended(s) && s->migration_thread_running) {
         /* The begin of post-copy failed; its end will come here again. */

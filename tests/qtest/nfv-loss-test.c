@@ -533,20 +533,17 @@ static const Loss losses[] = {
     [SOURCE] = { "kill-source", test_kill_source, FIRST_ROUND, ALL_SENT },
 };
 
-/*
- * For each loss and phase, the links whose case is not slow; by number.
- * Multifd is not among those of the set-up: at a destination that dies then
- * QEMU may wait for ever for a channel, in multifd_send_sync_main().
- */
+/* For each loss and phase, the links whose case is not slow; by number. */
 static const struct {
     int loss;
     Phase phase;
     int link;
 } quick[] = {
-    { CANCEL, SETUP, 0 },
+    { CANCEL, SETUP, 0 },        { CANCEL, SETUP, 2 },
     { CANCEL, FIRST_ROUND, 2 },  { CANCEL, LATER_ROUND, 2 },
     { CANCEL, DRAIN, 1 },        { CANCEL, PRE_SWITCHOVER, 2 },
-    { DESTINATION, SETUP, 1 },   { DESTINATION, FIRST_ROUND, 2 },
+    { DESTINATION, SETUP, 1 },   { DESTINATION, SETUP, 2 },
+    { DESTINATION, FIRST_ROUND, 2 },
     { DESTINATION, LATER_ROUND, 2 }, { DESTINATION, DRAIN, 1 },
     { DESTINATION, PRE_SWITCHOVER, 2 },
     { DESTINATION, DEVICE, 1 },  { DESTINATION, ALL_SENT, 0 },
@@ -575,10 +572,7 @@ static void add_case(const Loss *loss, Phase phase, const Link *link)
                              g_free);
 }
 
-/*
- * The drain by TCP only: multifd's channels are proven by the end of a round,
- * and a local socket holds too little.
- */
+/* The drain by TCP only: a local socket holds too little. */
 static bool can_be(Phase phase, const Link *link)
 {
     return phase != DRAIN || !strcmp(link->name, "tcp");

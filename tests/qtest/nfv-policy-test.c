@@ -374,6 +374,34 @@ static void test_deadline_setup(const void *connects)
     nfv_pair_stop(&ends);
 }
 
+/*
+ * A connect under way outlives the cancel, and the next migration is refused;
+ * that one must not go where the first was to go.
+ */
+static void test_cancelled_comes_back(void)
+{
+    const char *ungoals[] = { "completed", "active", NULL };
+    NfvPair ends = {};
+    QDict *info;
+    Busy busy;
+
+    start_both(&ends, HEAT, HEAT, "");
+    busy = busy_new(&ends);
+    migrate_to_busy(&ends, &busy);
+    nfv_pair_cancel(&ends);
+    migrate_qmp_fail(ends.from, "tcp:127.0.0.1:1", NULL, "{}");
+    busy_read(&busy);
+    busy_end(&busy);
+    wait_for_migration_status(ends.from, "failed", ungoals);
+    info = migrate_query(ends.from);
+    g_assert(strstr(qdict_get_str(info, "error-desc"), "was cancelled"));
+    qobject_unref(info);
+    nfv_pair_check_guest(&ends, ends.from);
+    nfv_pair_begin(&ends, NFV_PAIR_UNIX);
+    nfv_pair_finish(&ends);
+    nfv_pair_stop(&ends);
+}
+
 /* It goes on waiting, and says that it is late. */
 static void test_deadline_setup_continue(void)
 {
@@ -841,6 +869,8 @@ int main(int argc, char **argv)
                         test_deadline_setup);
     qtest_add_data_func("nfv/policy/deadline/setup-connects", (void *)1,
                         test_deadline_setup);
+    qtest_add_func("nfv/policy/cancelled-comes-back",
+                   test_cancelled_comes_back);
     qtest_add_func("nfv/policy/deadline/setup-continue",
                    test_deadline_setup_continue);
     add_phases("cancel", test_cancel);
