@@ -15,6 +15,11 @@
 #define HUGE_SIZE (2 * 1024 * 1024)
 #define SHARE 4096 /* pages that a thread takes at a time */
 
+static bool always(void)
+{
+    return true;
+}
+
 /* Huge pages of the host, added so that no other test's are taken */
 
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
@@ -211,7 +216,7 @@ static void check(Mapping *m, Pattern *written, Pattern *looked,
             set_bit(i, look);
         }
     }
-    nfv_zeroes_find(m->host, m->pages, PAGE_BITS, look, zeroes, threads);
+    nfv_zeroes_find(m->host, m->pages, PAGE_BITS, look, zeroes, threads, always);
     for (uint64_t i = 0; i < m->pages; i++) {
         g_assert_cmpint(test_bit(i, zeroes), ==,
                         looked(i, m->pages) && !written(i, m->pages));
@@ -283,7 +288,7 @@ static void test_one_byte(const void *opaque)
             unsigned long look = 7, zeroes = 0;
 
             *byte = 1 << i % 8;
-            nfv_zeroes_find(m.host, pages, PAGE_BITS, &look, &zeroes, 1);
+            nfv_zeroes_find(m.host, pages, PAGE_BITS, &look, &zeroes, 1, always);
             g_assert_cmphex(zeroes, ==, 7 & ~(1 << page));
             *byte = 0;
         }
@@ -305,7 +310,7 @@ static void test_page_sizes(void)
         g_autofree unsigned long *look = new_bits(pages, 0);
         g_autofree unsigned long *zeroes = bitmap_new(pages);
 
-        nfv_zeroes_find(m.host, pages, page_bits[i], look, zeroes, 2);
+        nfv_zeroes_find(m.host, pages, page_bits[i], look, zeroes, 2, always);
         g_assert_cmpuint(bitmap_count_one(zeroes, pages), ==, pages - 2);
         g_assert_false(test_bit((HUGE_SIZE - 1) >> page_bits[i], zeroes));
         g_assert_false(test_bit(3 * HUGE_SIZE >> page_bits[i], zeroes));
@@ -324,7 +329,7 @@ static void test_unread(void)
     g_assert_cmpint(mprotect(m.host + 3 * PAGE_SIZE, PAGE_SIZE, PROT_NONE), ==,
                     0);
     for (int threads = 1; threads <= 2; threads++) {
-        nfv_zeroes_find(m.host, 4, PAGE_BITS, &look, &zeroes, threads);
+        nfv_zeroes_find(m.host, 4, PAGE_BITS, &look, &zeroes, threads, always);
         g_assert_cmphex(zeroes & 0xf, ==, 0x5);
     }
     unmap(&m);
@@ -334,8 +339,38 @@ static void test_nothing(void)
 {
     unsigned long look = ~0UL, zeroes = GUARD;
 
-    nfv_zeroes_find(NULL, 0, PAGE_BITS, &look, &zeroes, 4);
+    nfv_zeroes_find(NULL, 0, PAGE_BITS, &look, &zeroes, 4, always);
     g_assert_cmphex(zeroes, ==, GUARD);
+}
+
+/* What a cancelled search has found is right; it does not begin a share more. */
+static unsigned shares_left;
+
+static bool for_a_while(void)
+{
+    return shares_left && shares_left--;
+}
+
+static void test_stopped(void)
+{
+    enum { SHARES = 4 };
+    uint64_t pages = SHARE * SHARES;
+    g_autofree unsigned long *look = bitmap_new(pages);
+    g_autofree unsigned long *zeroes = bitmap_new(pages);
+    void *host = mmap(NULL, pages << PAGE_BITS, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    g_assert(host != MAP_FAILED);
+    bitmap_set(look, 0, pages);
+    for (unsigned shares = 0; shares <= SHARES; shares++) {
+        bitmap_set(zeroes, 0, pages);
+        shares_left = shares;
+        nfv_zeroes_find(host, pages, PAGE_BITS, look, zeroes, 1, for_a_while);
+        g_assert_cmpuint(find_first_zero_bit(zeroes, pages), ==,
+                         shares * SHARE);
+        g_assert_cmpuint(bitmap_count_one(zeroes, pages), ==, shares * SHARE);
+    }
+    munmap(host, pages << PAGE_BITS);
 }
 
 /* How many threads: no more than the host CPUs that this process may use. */
@@ -377,6 +412,7 @@ int main(int argc, char **argv)
     g_test_add_func("/nfv/zeroes/unread", test_unread);
     g_test_add_func("/nfv/zeroes/nothing", test_nothing);
     g_test_add_func("/nfv/zeroes/threads", test_threads);
+    g_test_add_func("/nfv/zeroes/stopped", test_stopped);
     pool_guard();
     pool_add();
     status = g_test_run();
