@@ -9,6 +9,7 @@
 #include "migration/nfv/bandwidth.h"
 #include "migration/nfv/decide.h"
 #include "migration/nfv/proof.h"
+#include "nfv/recorded.h"
 
 #define MS 1000
 #define S (1000 * MS)
@@ -461,13 +462,6 @@ static void test_proof_midst(void)
 #define PACKET (512 * KiB)  /* of multifd */
 #define ITERATION (50 * MS) /* after which channels can be flushed */
 
-/* From @from on, until the next one. */
-typedef struct Change {
-    int64_t from;   /* us since the start */
-    uint64_t dirty; /* bytes a second that the guest writes */
-    uint64_t link;  /* bytes a second */
-} Change;
-
 typedef struct Trace {
     const char *name;
     uint64_t ram, hot; /* the guest writes in @hot bytes of it only */
@@ -478,7 +472,11 @@ typedef struct Trace {
     bool one_way;
     bool postcopy;   /* at the deadline, if it must be */
     int64_t ends_by; /* 0: never */
+    const Change *recorded; /* instead of those above */
+    unsigned n_recorded;
 } Trace;
+
+#define RECORDED(rows) .recorded = rows, .n_recorded = ARRAY_SIZE(rows)
 
 #define LIMIT (10 * MS)
 #define LINK (1000 * MiB)
@@ -743,6 +741,31 @@ static const Trace traces[] = {
       200,
       LIMIT,
       .channels = 4 },
+    { "recorded-hot",
+      256 * MiB,
+      77 * MiB,
+      RECORDED(recorded_hot),
+      .rtt = MS,
+      .limit = 20 * MS,
+      .buffered = MiB,
+      .ends_by = 8 * S },
+    { "recorded-ring",
+      256 * MiB,
+      20 * MiB,
+      RECORDED(recorded_ring),
+      .rtt = MS,
+      .limit = 20 * MS,
+      .buffered = MiB,
+      .channels = 2,
+      .ends_by = 8 * S },
+    { "recorded-busy",
+      128 * MiB,
+      39 * MiB,
+      RECORDED(recorded_busy),
+      .rtt = 10 * MS,
+      .limit = 100 * MS,
+      .buffered = 2 * MiB,
+      .ends_by = 8 * S },
 };
 
 typedef struct Simulation {
@@ -766,13 +789,13 @@ typedef struct Simulation {
 
 static const Change *change(const Simulation *sim)
 {
-    const Change *c = sim->trace->changes;
+    const Trace *t = sim->trace;
+    const Change *all = t->recorded ?: t->changes, *c = all;
+    int n = t->recorded ? t->n_recorded : ARRAY_SIZE(t->changes);
 
-    for (int i = 1; i < ARRAY_SIZE(sim->trace->changes); i++) {
-        const Change *next = &sim->trace->changes[i];
-
-        if (next->link && next->from <= sim->now) {
-            c = next;
+    for (int i = 1; i < n; i++) {
+        if (all[i].link && all[i].from <= sim->now) {
+            c = &all[i];
         }
     }
     return c;
