@@ -101,7 +101,7 @@ packet-guest: guest
 	@sh scripts/deps.sh packet
 	@sh guest/dpdk.sh build/guest
 
-check: all tree guest packet-guest docs-tools bench-tools
+check: all stock tree guest packet-guest docs-tools bench-tools
 	@$(PYTHON) scripts/run-tests.py build/nfv $(OURS)
 
 check-full: all stock tree guest packet-guest stress-guest docs-tools bench-tools browser-tools deb
