@@ -24,7 +24,6 @@ static struct {
     /* Migration thread. */
     bool flush;     /* at the end of the next section of RAM */
     uint8_t number; /* of the last PING of ours */
-    bool running;
 
     /*
      * The PONG that is the proof; 0: it came.  Atomic; whoever sets it to 0, the
@@ -52,7 +51,6 @@ static int64_t now_us(void)
 void nfv_drain_reset(void)
 {
     drain.flush = false;
-    drain.running = false;
     qatomic_set(&drain.expected, 0);
     qatomic_set(&drain.time, -1);
     qatomic_set(&drain.least, INT64_MAX);
@@ -91,7 +89,6 @@ void nfv_drain_start(MigrationState *s)
 
 void nfv_drain_start_with(MigrationState *s, uint32_t ping)
 {
-    drain.running = true;
     qatomic_set(&drain.expected, 0); /* another may be under way */
     qatomic_set(&drain.start, now_us());
     qatomic_set(&drain.expected, ping);
@@ -100,22 +97,15 @@ void nfv_drain_start_with(MigrationState *s, uint32_t ping)
     qemu_savevm_send_ping(s->to_dst_file, ping);
 }
 
-bool nfv_drain_is_running(void)
-{
-    return drain.running;
-}
-
 NfvDrain nfv_drain_wait(MigrationState *s, int ms)
 {
     if (!nfv_drain_possible(s)) {
-        drain.running = false;
         return NFV_DRAIN_NO_ANSWER;
     }
     qemu_sem_timedwait(&drain.pong, ms);
     if (qatomic_read(&drain.expected)) {
         return NFV_DRAIN_PENDING;
     }
-    drain.running = false;
     return NFV_DRAIN_DONE;
 }
 

@@ -36,9 +36,6 @@ void nfv_drain_start(struct MigrationState *s);
 /* Another PING is the proof, not 0; the time that it takes is not kept. */
 void nfv_drain_start_with(struct MigrationState *s, uint32_t ping);
 
-/* Between the start and the first answer other than NFV_DRAIN_PENDING. */
-bool nfv_drain_is_running(void);
-
 /* Waits at most so many milliseconds. */
 NfvDrain nfv_drain_wait(struct MigrationState *s, int ms);
 

@@ -118,7 +118,8 @@ static void measure_dirty_rate(uint64_t found, int64_t now)
     }
     rate = policy.dirty_bytes * US_PER_S / spent;
     /* Less was sent meanwhile, or nothing: what is dirty cannot become it. */
-    policy.dirty_rate = policy.proof.answered ? MAX(policy.dirty_rate, rate) : rate;
+    policy.dirty_rate =
+        policy.proof.answered ? MAX(policy.dirty_rate, rate) : rate;
     policy.dirty_start = now;
     policy.dirty_bytes = 0;
 }

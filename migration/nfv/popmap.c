@@ -203,7 +203,8 @@ static bool search_goes_on(void)
 {
     const MigrationState *s = migrate_get_current();
 
-    return qatomic_read(&s->state) != MIGRATION_STATUS_CANCELLING &&
+    return migration_is_running() &&
+           qatomic_read(&s->state) != MIGRATION_STATUS_CANCELLING &&
            !qatomic_read(&s->start_postcopy) &&
            nfv_promise_elapsed(s) < nfv_promise_left(s);
 }

@@ -8,7 +8,9 @@
 #include "qapi/clone-visitor.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-nfv.h"
+#include "qapi/qapi-commands-yank.h"
 #include "qapi/qapi-visit-nfv.h"
+#include "qapi/qapi-visit-yank.h"
 #include "qemu/lockable.h"
 #include "qemu/module.h"
 #include "qemu/timer.h"
@@ -16,6 +18,7 @@
 #include "migration/misc.h"
 #include "migration/nfv.h"
 #include "migration/options.h"
+#include "qemu/yank.h"
 #include "system/runstate.h"
 #include "contract.h"
 #include "postcopy.h"
@@ -102,6 +105,17 @@ static bool applies(void)
 
 static void end(const MigrationState *s);
 
+/* A send may hang in any channel, but migration_cancel() knows the main one. */
+static void shut_down_channels(void)
+{
+    YankInstanceList *migration = NULL;
+
+    QAPI_LIST_PREPEND(migration,
+                      QAPI_CLONE(YankInstance, MIGRATION_YANK_INSTANCE));
+    qmp_yank(migration, NULL); /* unless there are none */
+    qapi_free_YankInstanceList(migration);
+}
+
 /* Before it has a channel it is cancelled at once, and nobody is told. */
 static void cancel(MigrationState *s)
 {
@@ -117,6 +131,7 @@ static void cancel(MigrationState *s)
     migrate_set_state(&s->state, MIGRATION_STATUS_ACTIVE,
                       MIGRATION_STATUS_CANCELLING);
     migration_cancel();
+    shut_down_channels();
     if (s->state == MIGRATION_STATUS_CANCELLED) {
         end(s);
     }
@@ -232,13 +247,14 @@ static bool has_ended(const MigrationState *s)
 }
 
 /*
- * A "migrate" that is refused, because the connect of one that was cancelled is
- * still under way, looks like one that goes on, and would with that channel: to a
- * destination that nobody wants any more.
+ * A connect may outlive its migration.  Where that was cancelled, a thread would
+ * begin that does not count as running, so the next migration would begin beside
+ * it.  And a "migrate" that is refused because of it looks like one that goes on,
+ * and would with that channel: to a destination that nobody wants any more.
  */
 static bool is_wanted(const MigrationState *s, Error **errp)
 {
-    if (s->start_time == promise.begin) {
+    if (s->state == MIGRATION_STATUS_SETUP && s->start_time == promise.begin) {
         return true;
     }
     error_setg(errp, "this is the channel of a migration that was cancelled; "

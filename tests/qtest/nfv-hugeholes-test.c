@@ -350,10 +350,11 @@ static void fill_file(const char *path)
     close(fd);
 }
 
-static void migrate_to_file(bool multifd, const char *path)
+static void migrate_to_file(bool multifd, const char *path, bool share)
 {
     g_autofree char *backend = g_strdup_printf(
-        "memory-backend-file,share=on,prealloc=on,mem-path=%s", path);
+        "memory-backend-file,share=%s,prealloc=on,mem-path=%s",
+        share ? "on" : "off", path);
     const Memory file = { "file", backend, true };
     g_autoptr(NfvEnds) ends = nfv_ends_new();
 
@@ -375,15 +376,67 @@ static void test_filled(const void *opaque)
     g_autofree char *directory = NULL;
     g_autofree char *path = NULL;
 
-    if (!nfv_huge_reserve(HUGE_KIB, 2 * HUGE_PAGES)) {
+    /* Of either end, and what a private mapping copies. */
+    if (!nfv_huge_reserve(HUGE_KIB, 3 * HUGE_PAGES)) {
         return;
     }
     directory = mount_pages();
     if (directory) {
         path = g_strdup_printf("%s/filled", directory);
-        fill_file(path);
-        migrate_to_file(multifd, path);
-        unlink(path);
+        for (int share = 0; share < 2; share++) {
+            fill_file(path);
+            migrate_to_file(multifd, path, share);
+            unlink(path);
+        }
+        unmount_pages(directory);
+    }
+    nfv_huge_release();
+}
+
+/* And one that nobody has written to, of which only what comes is allocated */
+
+static unsigned mapped_huge_kib(QTestState *qts)
+{
+    g_autofree char *path =
+        g_strdup_printf("/proc/%d/smaps_rollup", qtest_pid(qts));
+    g_autofree char *text = NULL;
+    const char *shared;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    shared = strstr(text, "Shared_Hugetlb:");
+    g_assert_nonnull(shared);
+    return atoi(strchr(shared, ':') + 1) +
+           atoi(strchr(strstr(text, "Private_Hugetlb:"), ':') + 1);
+}
+
+static void migrate_to_new(const char *path)
+{
+    g_autofree char *backend =
+        g_strdup_printf("memory-backend-file,share=on,mem-path=%s", path);
+    const Memory new_file = { "new", backend, true };
+    g_autoptr(NfvEnds) ends = nfv_ends_new();
+
+    ends->from = start(ends, "from", ON_SIDE, ANONYMOUS);
+    ends->to = start(ends, "to", ON_SIDE, &new_file);
+    begin_slowly(ends, false);
+    finish(ends);
+    g_assert_cmpuint(mapped_huge_kib(ends->to), <, NFV_ENDS_BYTES / 1024 / 2);
+    nfv_ends_compare(ends, 0, NFV_ENDS_BYTES);
+}
+
+static void test_new(const void *name)
+{
+    g_autofree char *directory = NULL;
+    g_autofree char *path = NULL;
+
+    if (!nfv_huge_reserve(HUGE_KIB, HUGE_PAGES)) {
+        return;
+    }
+    directory = mount_pages();
+    if (directory) {
+        path = g_strdup_printf("%s/%s", directory, (const char *)name);
+        migrate_to_new(path);
+        unlink(path); /* unless it is the directory */
         unmount_pages(directory);
     }
     nfv_huge_release();
@@ -401,5 +454,7 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/hugeholes/no-detection", test_no_detection);
     qtest_add_data_func("nfv/hugeholes/filled/tcp", NULL, test_filled);
     qtest_add_data_func("nfv/hugeholes/filled/multifd", (void *)1, test_filled);
+    qtest_add_data_func("nfv/hugeholes/new/directory", "", test_new);
+    qtest_add_data_func("nfv/hugeholes/new/file", "file", test_new);
     return g_test_run();
 }

@@ -264,14 +264,17 @@ static void test_deadline_no_postcopy(void)
 }
 
 /* A hung link blocks the sender, not the deadline. */
-static void test_deadline_hung(void)
+static void test_deadline_hung(const void *multifd)
 {
     NfvPair ends = {};
 
     start_both(&ends, HEAT, HEAT,
                "-global migration.deadline=1000 "
                "-global migration.on-deadline=cancel");
-    nfv_pair_begin_slowly(&ends, NFV_PAIR_UNIX);
+    if (multifd) {
+        nfv_pair_set_capability(&ends, "multifd");
+    }
+    nfv_pair_begin_slowly(&ends, multifd ? NFV_PAIR_TCP : NFV_PAIR_UNIX);
     kill(qtest_pid(ends.to), SIGSTOP);
     migrate_set_parameter_int(ends.from, "max-bandwidth", 0);
     wait_for_migration_status(ends.from, "cancelled", NULL);
@@ -343,6 +346,7 @@ static void migrate_to_busy(NfvPair *p, const Busy *busy)
 /* @connects: later, when nobody wants it any more. */
 static void test_deadline_setup(const void *connects)
 {
+    const char *ungoals[] = { "completed", "active", NULL };
     NfvPair ends = { .machine = NFV_PAIR_NFV };
     QDict *info;
     Busy busy;
@@ -361,6 +365,7 @@ static void test_deadline_setup(const void *connects)
 
     if (connects) {
         busy_read(&busy);
+        wait_for_migration_status(ends.from, "failed", ungoals);
     }
     busy_end(&busy);
     while (!connects && !said(&ends, "Illegal migration status")) {
@@ -378,7 +383,7 @@ static void test_deadline_setup(const void *connects)
  * A connect under way outlives the cancel, and the next migration is refused;
  * that one must not go where the first was to go.
  */
-static void test_cancelled_comes_back(void)
+static void test_cancelled_comes_back(const void *multifd)
 {
     const char *ungoals[] = { "completed", "active", NULL };
     NfvPair ends = {};
@@ -386,6 +391,9 @@ static void test_cancelled_comes_back(void)
     Busy busy;
 
     start_both(&ends, HEAT, HEAT, "");
+    if (multifd) {
+        nfv_pair_set_capability(&ends, "multifd");
+    }
     busy = busy_new(&ends);
     migrate_to_busy(&ends, &busy);
     nfv_pair_cancel(&ends);
@@ -397,7 +405,7 @@ static void test_cancelled_comes_back(void)
     g_assert(strstr(qdict_get_str(info, "error-desc"), "was cancelled"));
     qobject_unref(info);
     nfv_pair_check_guest(&ends, ends.from);
-    nfv_pair_begin(&ends, NFV_PAIR_UNIX);
+    nfv_pair_begin(&ends, multifd ? NFV_PAIR_TCP : NFV_PAIR_UNIX);
     nfv_pair_finish(&ends);
     nfv_pair_stop(&ends);
 }
@@ -864,13 +872,17 @@ int main(int argc, char **argv)
     qtest_add_func("nfv/policy/deadline/postcopy", test_deadline_postcopy);
     qtest_add_func("nfv/policy/deadline/no-postcopy",
                    test_deadline_no_postcopy);
-    qtest_add_func("nfv/policy/deadline/hung", test_deadline_hung);
+    qtest_add_data_func("nfv/policy/deadline/hung", NULL, test_deadline_hung);
+    qtest_add_data_func("nfv/policy/deadline/hung-multifd", (void *)1,
+                        test_deadline_hung);
     qtest_add_data_func("nfv/policy/deadline/setup", NULL,
                         test_deadline_setup);
     qtest_add_data_func("nfv/policy/deadline/setup-connects", (void *)1,
                         test_deadline_setup);
-    qtest_add_func("nfv/policy/cancelled-comes-back",
-                   test_cancelled_comes_back);
+    qtest_add_data_func("nfv/policy/cancelled-comes-back/plain", NULL,
+                        test_cancelled_comes_back);
+    qtest_add_data_func("nfv/policy/cancelled-comes-back/multifd", (void *)1,
+                        test_cancelled_comes_back);
     qtest_add_func("nfv/policy/deadline/setup-continue",
                    test_deadline_setup_continue);
     add_phases("cancel", test_cancel);

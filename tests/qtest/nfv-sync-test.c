@@ -67,7 +67,8 @@ static QTestState *start(const Ends *ends, const Variant *v, const char *end,
 {
     g_autofree char *log = log_of(ends, end);
     QTestState *qts = qtest_initf(
-        "-M nfv,hugepages=off,migration-vcpu-sync=%s -accel %s%s -smp %d -m 128 -nodefaults "
+        "-M nfv,hugepages=off,migration-vcpu-sync=%s -accel %s%s -smp %d "
+        "-m 128 -nodefaults "
         "-drive if=none,id=disk,format=raw,readonly=on,file=%s "
         "-device virtio-blk-pci,drive=disk,secs=1,cyls=1,heads=1 -serial file:%s/serial-%s "
         "-trace nfv_vcpu_sync -D %s %s",

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include <sched.h>
+#include <sys/file.h>
 #include "qemu/bitmap.h"
 #include "qemu/memfd.h"
 #include "migration/nfv/zeroes.h"
@@ -26,6 +27,7 @@ static bool always(void)
 #define HUGE_MAX 25 /* pages, for the largest mapping */
 
 static int added;
+static int pool = -1; /* locked: one test at a time adds to it */
 
 static int pool_read(void)
 {
@@ -51,8 +53,11 @@ static int pool_resize(int by)
 
 static void pool_add(void)
 {
-    int more = pool_resize(HUGE_MAX);
+    int more;
 
+    pool = open(POOL, O_RDONLY | O_CLOEXEC);
+    g_assert_true(pool < 0 || !flock(pool, LOCK_EX));
+    more = pool_resize(HUGE_MAX);
     added = CLAMP(more, 0, HUGE_MAX);
 }
 
