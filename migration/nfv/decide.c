@@ -60,7 +60,7 @@ static uint64_t costs_of_shorter(const NfvSituation *s, int64_t memory)
                                       (double)US_PER_S);
 
     if (memory <= WORTH_US || s->left <= 2 * memory ||
-        again > s->pending / 2 ||
+        again > s->pending / 2 || s->soon > s->pending / 4 * 3 ||
         s->shortened + again > MAX(s->sent / SHORTEN_SHARE, SHORTEN_LEAST)) {
         return 0;
     }

@@ -18,6 +18,7 @@ typedef struct NfvSituation {
     uint64_t pending;    /* dirty memory, just synchronised */
     uint64_t bandwidth;  /* bytes a second; 0: not known yet */
     uint64_t dirty_rate; /* bytes a second that become dirty */
+    uint64_t soon;       /* of what is pending: written again by the next look */
     uint64_t sent;       /* so far */
     uint64_t shortened;  /* of that, what went into shortening the stop */
     unsigned rounds;     /* that sent what was pending when they began */

@@ -227,6 +227,11 @@ static void descend(unsigned above)
     set_levels(MAX(level, floor_level), NFV_ORDER_TOP);
 }
 
+bool nfv_heat_is_first_round(void)
+{
+    return blocks && first_round;
+}
+
 bool nfv_heat_exhausted(void)
 {
     if (!blocks || (low == floor_level && high == NFV_ORDER_TOP)) {
@@ -247,12 +252,20 @@ bool nfv_heat_exhausted(void)
     return true;
 }
 
-void nfv_heat_synced(uint64_t may_stay)
+uint64_t nfv_heat_synced(void)
 {
     holes_first = false;
+    if (!blocks) {
+        return 0;
+    }
+    take_turns();
+    count();
+    return sum(0, SOON) << qemu_target_page_bits();
+}
+
+void nfv_heat_begin(uint64_t may_stay)
+{
     if (blocks) {
-        take_turns();
-        count();
         floor_level =
             sum(0, SOON) <= may_stay >> qemu_target_page_bits() ? SOON : 0;
         descend(NFV_ORDER_LEVELS);

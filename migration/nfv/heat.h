@@ -31,11 +31,19 @@ void nfv_heat_holes_first(RAMBlock *rb, const unsigned long *holes,
 bool nfv_heat_may_sync(void);
 
 /*
- * Dirty memory was synchronised: the order begins anew.  Pages that the guest
- * writes between any two syncs stay back until the last round, if these are at
- * most @may_stay bytes.
+ * Dirty memory was synchronised.  Returns how many bytes of it the guest is
+ * expected to write to again before the next sync; 0 with heat off.
  */
-void nfv_heat_synced(uint64_t may_stay);
+uint64_t nfv_heat_synced(void);
+
+/*
+ * Then the order begins anew.  Those bytes stay back until the last round, if
+ * they are at most @may_stay.
+ */
+void nfv_heat_begin(uint64_t may_stay);
+
+/* Whether memory that the guest does not write to is still being sent. */
+bool nfv_heat_is_first_round(void);
 
 /*
  * All that could be sent was: some of what stayed back comes next.  False if

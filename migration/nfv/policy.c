@@ -49,6 +49,7 @@ static struct {
     int64_t last_sync, sync_cost; /* us */
     NfvBandwidth bandwidth;
     uint64_t dirty_rate;
+    uint64_t soon;       /* of what is pending, bytes; see heat.h */
     int64_t dirty_start; /* us, of what is measured now */
     uint64_t dirty_bytes;
     uint64_t shortened;  /* bytes that went into shortening the stop */
@@ -58,6 +59,7 @@ static struct {
     bool flushed;        /* all multifd channels, since the last step */
     bool round_ended;    /* the last step found no more to send */
     bool sent_all;       /* but what stays back to the end */
+    bool rest_is_hot;    /* since the last look; it may go in the stop */
     /* Of the round that is made: what was pending when it began, and when. */
     unsigned rounds;     /* that were made */
     uint64_t round_pending, round_bytes;
@@ -102,8 +104,9 @@ static int64_t sync_interval(void)
 
 static bool wants_sync(uint64_t pending)
 {
-    return !pending || policy.sent_all || (nfv_heat_may_sync() &&
-                        now_us() - policy.last_sync >= sync_interval());
+    return !pending || policy.sent_all || policy.rest_is_hot ||
+           (nfv_heat_may_sync() &&
+            now_us() - policy.last_sync >= sync_interval());
 }
 
 /* @found: what became dirty since the last sync. */
@@ -133,6 +136,8 @@ static uint64_t synchronise(uint64_t before)
     pending = must + can;
     measure_dirty_rate(pending - MIN(before, pending), start);
     policy.last_sync = start;
+    policy.rest_is_hot = false;
+    policy.soon = nfv_heat_synced();
     return pending;
 }
 
@@ -227,6 +232,7 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         .pending = pending,
         .bandwidth = bandwidth(),
         .dirty_rate = policy.dirty_rate,
+        .soon = policy.soon,
         .sent = migration_transferred_bytes(),
         .shortened = policy.shortened,
         .rounds = policy.rounds,
@@ -356,7 +362,7 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
     count_shortened(pending);
     d = decide(s, pending, may_switch);
     policy.stays = d.may_stay;
-    nfv_heat_synced(d.may_stay);
+    nfv_heat_begin(d.may_stay);
     policy.sync_cost = now_us() - policy.last_sync;
     nfv_proof_decided(&policy.proof, &d, policy.round_ended);
     return take(s, d);
@@ -365,9 +371,11 @@ static NfvPolicyStep look(MigrationState *s, bool may_switch)
 static void send_more(MigrationState *s)
 {
     bool flushes = nfv_drain_flushes();
+    bool first_round = nfv_heat_is_first_round();
 
     policy.round_ended = qemu_savevm_state_iterate(s->to_dst_file, false) > 0;
     policy.sent_all = policy.round_ended && !nfv_heat_exhausted();
+    policy.rest_is_hot = first_round && !nfv_heat_is_first_round();
     /* At its end a round is flushed, too. */
     policy.flushed = policy.round_ended || (flushes && !nfv_drain_flushes());
     if (policy.flushed && policy.proof.looks) {
@@ -425,6 +433,7 @@ static void reset(void)
     policy.flushed = false;
     policy.round_ended = false;
     policy.sent_all = false;
+    policy.rest_is_hot = false;
     policy.rounds = 0;
     policy.round_start = 0;
     policy.shrink_rate = 0;

@@ -147,6 +147,15 @@ static const Case cases[] = {
       { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 501000 },
       NFV_MIGRATION_STEP_SWITCH,
       NFV_MIGRATION_REASON_STOP_FITS },
+    /* All of it is written before the next look; or a quarter is not. */
+    { "not-shorter-in-vain",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .soon = 1501 },
+      NFV_MIGRATION_STEP_SWITCH,
+      NFV_MIGRATION_REASON_STOP_FITS },
+    { "shorter-not-in-vain",
+      { FITS, .pending = 2000, .bandwidth = 1000000, .soon = 1500 },
+      NFV_MIGRATION_STEP_SEND,
+      NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
     /* The next look is not before an answer to this one. */
     { "not-shorter-before-the-answer",
       { FITS, .pending = 2000, .bandwidth = 1000000, .dirty_rate = 250000,
