@@ -6,11 +6,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <sys/un.h>
 #include "libqtest.h"
 #include "migration/bootfile.h"
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
+#include "nfv/busy.h"
 #include "nfv/post.h"
 #include "qobject/qlist.h"
 
@@ -343,42 +343,21 @@ static void test_kill_source(const void *opaque)
     nfv_pair_stop(&p);
 }
 
-/* A socket whose queue is full: who connects to it waits. */
-static int fill(int *client, const char *path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    *client = socket(AF_UNIX, SOCK_STREAM, 0);
-    g_assert_cmpuint(strlen(path), <, sizeof(address.sun_path));
-    strcpy(address.sun_path, path);
-    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof(address)), ==,
-                    0);
-    g_assert_cmpint(listen(fd, 0), ==, 0);
-    g_assert_cmpint(connect(*client, (struct sockaddr *)&address,
-                            sizeof(address)), ==, 0);
-    return fd;
-}
-
 /* Nobody takes the connection; it has ended when that is refused at last. */
 static void test_cancel_connecting(void)
 {
     const Case c = { SETUP, &links[0] };
-    g_autofree char *path = NULL, *uri = NULL;
-    int server, client;
     NfvPair p = {};
+    NfvBusy busy;
 
     start(&p, c.link);
-    path = g_strdup_printf("%s/recover", p.directory);
-    uri = g_strdup_printf("unix:%s", path);
-    server = fill(&client, path);
-    migrate_qmp(p.from, p.to, uri, NULL, "{}");
+    busy = nfv_busy_new(p.directory);
+    nfv_busy_migrate(&busy, p.from);
     nfv_pair_wait_for_write(p.from);
     wait_for_migration_status(p.from, "setup", nfv_post_ended);
     nfv_pair_cancel(&p);
     nfv_pair_wait_for_write(p.from);
-    close(server);
-    close(client);
+    nfv_busy_end(&busy);
     nfv_pair_kill(&p.to);
     again(&p, &c);
 }

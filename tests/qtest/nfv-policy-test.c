@@ -6,10 +6,10 @@
  */
 #include "qemu/osdep.h"
 #include <sched.h>
-#include <sys/un.h>
 #include "libqtest.h"
 #include "migration/migration-qmp.h"
 #include "migration/migration-util.h"
+#include "nfv/busy.h"
 #include "nfv/host.h"
 #include "nfv/pair.h"
 #include "nfv/process.h"
@@ -287,74 +287,18 @@ static void test_deadline_hung(const void *multifd)
 
 /* A destination that does not answer before there is a channel */
 
-/* Its backlog is full: who connects hangs until it is read, or closed. */
-typedef struct Busy {
-    char *path;
-    int listener, waiting;
-} Busy;
-
-static Busy busy_new(const NfvPair *p)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    Busy busy = { .path = g_strdup_printf("%s/busy", p->directory) };
-
-    g_assert_cmpuint(strlen(busy.path), <, sizeof(address.sun_path));
-    strcpy(address.sun_path, busy.path);
-    busy.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    busy.waiting = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    g_assert_cmpint(busy.listener, >=, 0);
-    g_assert_cmpint(busy.waiting, >=, 0);
-    g_assert_cmpint(bind(busy.listener, (struct sockaddr *)&address,
-                         sizeof(address)), ==, 0);
-    g_assert_cmpint(listen(busy.listener, 0), ==, 0);
-    g_assert_cmpint(connect(busy.waiting, (struct sockaddr *)&address,
-                            sizeof(address)), ==, 0);
-    return busy;
-}
-
-/* Let who waits connect, read what it sends until it ends. */
-static void busy_read(const Busy *busy)
-{
-    char buffer[4096];
-    int fd = accept(busy->listener, NULL, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd); /* that was ours */
-    fd = accept(busy->listener, NULL, NULL);
-    g_assert_cmpint(fd, >=, 0);
-    while (read(fd, buffer, sizeof(buffer)) > 0) {
-        /* It goes nowhere. */
-    }
-    close(fd);
-}
-
-static void busy_end(Busy *busy)
-{
-    close(busy->listener);
-    close(busy->waiting);
-    unlink(busy->path);
-    g_free(busy->path);
-}
-
-static void migrate_to_busy(NfvPair *p, const Busy *busy)
-{
-    g_autofree char *uri = g_strdup_printf("unix:%s", busy->path);
-
-    migrate_qmp(p->from, NULL, uri, NULL, "{}");
-}
-
 /* @connects: later, when nobody wants it any more. */
 static void test_deadline_setup(const void *connects)
 {
     const char *ungoals[] = { "completed", "active", NULL };
     NfvPair ends = { .machine = NFV_PAIR_NFV };
     QDict *info;
-    Busy busy;
+    NfvBusy busy;
 
     start_both(&ends, HEAT, HEAT,
                DEADLINE "-global migration.on-deadline=cancel");
-    busy = busy_new(&ends);
-    migrate_to_busy(&ends, &busy);
+    busy = nfv_busy_new(ends.directory);
+    nfv_busy_migrate(&busy, ends.from);
     wait_for_migration_status(ends.from, "cancelled", NULL);
     info = migrate_query(ends.from);
     g_assert(strstr(qdict_get_str(info, "error-desc"), "deadline of 300 ms"));
@@ -364,10 +308,10 @@ static void test_deadline_setup(const void *connects)
     nfv_pair_check_guest(&ends, ends.from);
 
     if (connects) {
-        busy_read(&busy);
+        nfv_busy_read(&busy);
         wait_for_migration_status(ends.from, "failed", ungoals);
     }
-    busy_end(&busy);
+    nfv_busy_end(&busy);
     while (!connects && !said(&ends, "Illegal migration status")) {
         g_usleep(10 * 1000); /* stock's words for a channel that is not wanted */
     }
@@ -388,18 +332,18 @@ static void test_cancelled_comes_back(const void *multifd)
     const char *ungoals[] = { "completed", "active", NULL };
     NfvPair ends = {};
     QDict *info;
-    Busy busy;
+    NfvBusy busy;
 
     start_both(&ends, HEAT, HEAT, "");
     if (multifd) {
         nfv_pair_set_capability(&ends, "multifd");
     }
-    busy = busy_new(&ends);
-    migrate_to_busy(&ends, &busy);
+    busy = nfv_busy_new(ends.directory);
+    nfv_busy_migrate(&busy, ends.from);
     nfv_pair_cancel(&ends);
     migrate_qmp_fail(ends.from, "tcp:127.0.0.1:1", NULL, "{}");
-    busy_read(&busy);
-    busy_end(&busy);
+    nfv_busy_read(&busy);
+    nfv_busy_end(&busy);
     wait_for_migration_status(ends.from, "failed", ungoals);
     info = migrate_query(ends.from);
     g_assert(strstr(qdict_get_str(info, "error-desc"), "was cancelled"));
@@ -415,14 +359,14 @@ static void test_deadline_setup_continue(void)
 {
     const char *ungoals[] = { "completed", "cancelled", NULL };
     NfvPair ends = {};
-    Busy busy;
+    NfvBusy busy;
 
     start_both(&ends, HEAT, HEAT, DEADLINE);
-    busy = busy_new(&ends);
-    migrate_to_busy(&ends, &busy);
+    busy = nfv_busy_new(ends.directory);
+    nfv_busy_migrate(&busy, ends.from);
     wait_for_deadline(ends.from);
     wait_for_migration_status(ends.from, "setup", NULL);
-    busy_end(&busy);
+    nfv_busy_end(&busy);
     wait_for_migration_status(ends.from, "failed", ungoals);
     nfv_pair_wait_for_events(&ends, 1);
     nfv_pair_check_guest(&ends, ends.from);

@@ -43,22 +43,6 @@ static bool is_in_trace(NfvEnds *ends, const char *end, const char *event)
     return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, event);
 }
 
-/* All devices as stock saves them.  The guest is stopped. */
-static GBytes *save_devices(NfvEnds *ends, QTestState *qts)
-{
-    g_autofree char *path = nfv_ends_path(ends, "state");
-    char *state;
-    size_t size;
-
-    qtest_qmp_assert_success(qts,
-                             "{ 'execute': 'xen-save-devices-state',"
-                             " 'arguments': { 'filename': %s } }",
-                             path);
-    g_assert(g_file_get_contents(path, &state, &size, NULL));
-    unlink(path);
-    return g_bytes_new_take(state, size);
-}
-
 typedef struct Case {
     const char *name;
     const char *from, *to; /* options */
@@ -94,8 +78,8 @@ static void test_case(const void *opaque)
 
     /* What is saved for somebody else later is whole. */
     qtest_qmp_assert_success(ends->to, "{ 'execute': 'stop' }");
-    from = save_devices(ends, ends->from);
-    to = save_devices(ends, ends->to);
+    from = nfv_ends_save_devices(ends, ends->from);
+    to = nfv_ends_save_devices(ends, ends->to);
     g_assert_cmpuint(g_bytes_get_size(from), >, 2 * 28 * 1023);
     g_assert_cmpuint(g_bytes_get_size(from), ==, g_bytes_get_size(to));
 }

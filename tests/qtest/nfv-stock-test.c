@@ -171,26 +171,10 @@ static void compare_text(NfvEnds *ends, const char *command)
     g_assert_cmpstr(from, ==, to);
 }
 
-/* Of all devices, as they are saved. */
-static GBytes *save_devices(NfvEnds *ends, QTestState *qts)
-{
-    g_autofree char *path = nfv_ends_path(ends, "state");
-    char *state;
-    size_t size;
-
-    qtest_qmp_assert_success(qts,
-                             "{ 'execute': 'xen-save-devices-state',"
-                             " 'arguments': { 'filename': %s } }",
-                             path);
-    g_assert_true(g_file_get_contents(path, &state, &size, NULL));
-    unlink(path);
-    return g_bytes_new_take(state, size);
-}
-
 static void compare_devices(NfvEnds *ends)
 {
-    g_autoptr(GBytes) from = save_devices(ends, ends->from);
-    g_autoptr(GBytes) to = save_devices(ends, ends->to);
+    g_autoptr(GBytes) from = nfv_ends_save_devices(ends, ends->from);
+    g_autoptr(GBytes) to = nfv_ends_save_devices(ends, ends->to);
     size_t from_size, to_size;
     const void *from_state = g_bytes_get_data(from, &from_size);
     const void *to_state = g_bytes_get_data(to, &to_size);

@@ -147,6 +147,21 @@ void nfv_ends_compare(NfvEnds *ends, uint64_t start, uint64_t bytes)
     g_assert_cmpuint(wrong, ==, 0);
 }
 
+GBytes *nfv_ends_save_devices(NfvEnds *ends, QTestState *qts)
+{
+    g_autofree char *path = nfv_ends_path(ends, "state");
+    char *state;
+    size_t size;
+
+    qtest_qmp_assert_success(qts,
+                             "{ 'execute': 'xen-save-devices-state',"
+                             " 'arguments': { 'filename': %s } }",
+                             path);
+    g_assert_true(g_file_get_contents(path, &state, &size, NULL));
+    unlink(path);
+    return g_bytes_new_take(state, size);
+}
+
 void nfv_ends_expect_refusal(NfvEnds *ends, const char *words)
 {
     g_autofree char *path = nfv_ends_path(ends, "log-to");

@@ -55,6 +55,9 @@ void nfv_ends_check_holes(QTestState *qts, uint64_t first, unsigned pages,
 /* Compare each byte of @bytes of guest memory from @start of two machines. */
 void nfv_ends_compare(NfvEnds *ends, uint64_t start, uint64_t bytes);
 
+/* All devices, as they are saved.  The guest is stopped. */
+GBytes *nfv_ends_save_devices(NfvEnds *ends, QTestState *qts);
+
 /* Wait until the destination has ended with an error that has these @words. */
 void nfv_ends_expect_refusal(NfvEnds *ends, const char *words);
 
