@@ -22,4 +22,6 @@ tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 chmod +x "$tmp/qemu-system-x86_64"
 
 cd "$build"
-QTEST_QEMU_BINARY=$tmp/qemu-system-x86_64 QTEST_QEMU_IMG=./qemu-img ./tests/qtest/migration-test --tap -k
+# One of its tests skips without PYTHON.
+PYTHON=$build/pyvenv/bin/python3 QTEST_QEMU_BINARY=$tmp/qemu-system-x86_64 QTEST_QEMU_IMG=./qemu-img \
+    ./tests/qtest/migration-test --tap -k
