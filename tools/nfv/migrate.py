@@ -157,7 +157,8 @@ def choose_cases(options: argparse.Namespace) -> list[Case]:
                     rates=options.rates, shares=options.shares, orders=options.orders, sets=options.sets)
     names = list(options.profile)
     if options.quick:
-        quick = Choice(memory=64, devices=(4,), smp=(2,), rates=(0.5,), shares=(10,), sets=(16,))
+        # As fast as the link, so that pre-copy does not end by itself before post-copy is asked for.
+        quick = Choice(memory=64, devices=(4,), smp=(2,), rates=(1.0,), shares=(10,), sets=(16,))
         choice = replace(quick, **{name: value for name, value in vars(choice).items() if value is not None})
         names = [name for name in names if name != 'idle']
     return profile.cases(names, choice)

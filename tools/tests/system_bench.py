@@ -74,6 +74,7 @@ class Bench(unittest.TestCase):
         self.check_complete(rows)
         for row in rows[-2:]:
             sample = row['samples'][0]
+            self.assertIsNotNone(sample['whole'], 'it did not switch to post-copy')
             self.assertGreaterEqual(sample['whole'], sample['total'])
             self.assertEqual(sample['stall_sum'] > 0, sample['faults'] > 0)
 
