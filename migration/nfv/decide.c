@@ -14,7 +14,7 @@
 /* So much of the stop may be memory that would be sent in vain before it. */
 #define STAY_US 1000
 /* What is sent only to shorten a stop that is allowed: a share of all, or ... */
-#define SHORTEN_SHARE 64
+#define SHORTEN_SHARE 16
 #define SHORTEN_LEAST (4 * MiB)
 /* So many rounds tell where they lead. */
 #define ROUNDS_KNOWN 2

@@ -42,9 +42,16 @@
 /* Pages that lie together go together, so that huge pages stay whole. */
 #define CHUNK_LEAST (2 * MiB)
 
+/* Microseconds from one sync to the next. */
+#define INTERVAL_MOST 100000
+#define INTERVAL_LEAST 10000
+/* So many while all that is dirty after the first round is sent. */
+#define SYNCS 8
+
 typedef struct HotBlock {
     RAMBlock *rb;
     NfvOrder order;
+    int64_t interval; /* us: the syncs that it counts */
     unsigned long *holes; /* go first, while holes_first; or NULL */
 } HotBlock;
 
@@ -61,6 +68,8 @@ static bool pushing;   /* in post-copy */
 static uint64_t counts[NFV_ORDER_LEVELS]; /* at the last sync */
 static bool holes_first; /* only holes go */
 static bool first_round;
+static int64_t interval = INTERVAL_MOST; /* us; others read it */
+static bool interval_chosen;
 static uint64_t deferred;
 
 uint64_t nfv_heat_deferred(void)
@@ -132,6 +141,7 @@ void nfv_heat_start(void)
     RAMBlock *rb;
 
     qatomic_set(&deferred, 0);
+    qatomic_set(&interval, INTERVAL_MOST);
     if (!nfv_migration_settings()->heat || !nfv_migration_settings()->policy ||
         migrate_background_snapshot() || migrate_colo() ||
         migrate_mapped_ram() ||
@@ -141,7 +151,7 @@ void nfv_heat_start(void)
     found = g_array_new(false, false, sizeof(HotBlock));
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
-        HotBlock b = { .rb = rb };
+        HotBlock b = { .rb = rb, .interval = INTERVAL_MOST };
 
         nfv_order_init(&b.order, rb->used_length >> qemu_target_page_bits(),
                        chunk_of(rb) >> qemu_target_page_bits());
@@ -150,6 +160,7 @@ void nfv_heat_start(void)
     }
     holes_first = false;
     first_round = true;
+    interval_chosen = false;
     floor_level = 0;
     pushing = false;
     set_levels(NFV_ORDER_TOP, NFV_ORDER_TOP);
@@ -252,6 +263,25 @@ bool nfv_heat_exhausted(void)
     return true;
 }
 
+int64_t nfv_heat_interval(void)
+{
+    return interval;
+}
+
+void nfv_heat_choose_interval(int64_t round, int64_t least)
+{
+    int64_t us = MAX(round / SYNCS, MAX(least, INTERVAL_LEAST));
+
+    if (!blocks || first_round || interval_chosen) {
+        return;
+    }
+    interval_chosen = true;
+    if (us <= INTERVAL_MOST / 2) {
+        qatomic_set(&interval, us);
+        trace_nfv_heat_interval(us);
+    }
+}
+
 uint64_t nfv_heat_synced(void)
 {
     holes_first = false;
@@ -302,6 +332,16 @@ static bool log_is_exact(const RAMBlock *rb, uint64_t page)
            !test_bit(page >> rb->clear_bmap_shift, rb->clear_bmap);
 }
 
+static void refine(HotBlock *b)
+{
+    int64_t now = qatomic_read(&interval);
+
+    if (now < b->interval) {
+        nfv_order_refine(&b->order, b->interval / now);
+        b->interval = now;
+    }
+}
+
 void nfv_heat_sync(RAMBlock *rb)
 {
     unsigned long first = rb->offset >> qemu_target_page_bits();
@@ -313,6 +353,7 @@ void nfv_heat_sync(RAMBlock *rb)
         b->order.pages % BITS_PER_LONG) {
         return;
     }
+    refine(b);
     log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);
     for (uint64_t page = 0; page < b->order.pages; page += BITS_PER_LONG) {
         nfv_order_note(&b->order, BIT_WORD(page), log_word(log, first + page),

@@ -142,6 +142,27 @@ void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
     order->before[k] = bits;
 }
 
+static void refine_page(NfvOrder *order, uint64_t page, unsigned parts)
+{
+    order->age[page] = MIN(order->age[page] * parts, SYNCS_MAX);
+    if (order->interval[page] != NFV_ORDER_NEVER) {
+        order->interval[page] = NFV_ORDER_ONCE;
+    }
+}
+
+void nfv_order_refine(NfvOrder *order, unsigned parts)
+{
+    order->longest = 0;
+    for (uint64_t c = 0; c < order->chunks; c++) {
+        uint64_t end = MIN((c + 1) * order->chunk, order->pages);
+
+        for (uint64_t page = c * order->chunk;
+             order->written[c] && page < end; page++) {
+            refine_page(order, page, parts);
+        }
+    }
+}
+
 static unsigned turn_level(const NfvOrder *order, uint64_t page)
 {
     return NFV_ORDER_TOP - order->turn[page / order->chunk];

@@ -57,6 +57,12 @@ void nfv_order_destroy(NfvOrder *order);
 void nfv_order_note(NfvOrder *order, unsigned long k, unsigned long bits,
                     bool exact);
 
+/*
+ * Syncs come @parts times as often from now on.  Intervals, which were counted
+ * in few of the old ones, begin anew.
+ */
+void nfv_order_refine(NfvOrder *order, unsigned parts);
+
 /* Choose the turns anew: after a sync. */
 void nfv_order_take_turns(NfvOrder *order);
 

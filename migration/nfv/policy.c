@@ -32,7 +32,6 @@
 #include "trace.h"
 
 #define US_PER_S 1000000
-#define SYNC_INTERVAL_US 100000
 /* At most this share of the time goes into synchronising. */
 #define SYNC_SHARE 20
 #define DIRTY_LEAST_US 1000 /* what became dirty in less says nothing */
@@ -97,9 +96,14 @@ static uint64_t pending_estimate(void)
     return must + can;
 }
 
+static int64_t least_interval(void)
+{
+    return policy.sync_cost * SYNC_SHARE;
+}
+
 static int64_t sync_interval(void)
 {
-    return MAX(SYNC_INTERVAL_US, policy.sync_cost * SYNC_SHARE);
+    return MAX(nfv_heat_interval(), least_interval());
 }
 
 static bool wants_sync(uint64_t pending)
@@ -132,6 +136,11 @@ static uint64_t synchronise(uint64_t before)
     uint64_t must, can, pending;
     int64_t start = now_us();
 
+    if (bandwidth()) {
+        double round = before / (double)bandwidth() * US_PER_S;
+
+        nfv_heat_choose_interval(MIN(round, INT32_MAX), least_interval());
+    }
     qemu_savevm_state_pending_exact(&must, &can);
     pending = must + can;
     measure_dirty_rate(pending - MIN(before, pending), start);

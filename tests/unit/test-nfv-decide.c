@@ -183,12 +183,12 @@ static const Case cases[] = {
       NFV_MIGRATION_REASON_STOP_FITS },
     { "share-of-much",
       { FITS, .pending = 2 * MiB, .bandwidth = GiB, .dirty_rate = GiB / 2,
-        .shortened = 15 * MiB, .sent = GiB },
+        .shortened = 63 * MiB, .sent = GiB },
       NFV_MIGRATION_STEP_SEND,
       NFV_MIGRATION_REASON_NEXT_STOP_SHORTER },
     { "share-of-much-spent",
       { FITS, .pending = 2 * MiB, .bandwidth = GiB, .dirty_rate = GiB / 2,
-        .shortened = 15 * MiB + KiB, .sent = GiB },
+        .shortened = 63 * MiB + KiB, .sent = GiB },
       NFV_MIGRATION_STEP_SWITCH,
       NFV_MIGRATION_REASON_STOP_FITS },
     { "time-for-extra",
@@ -379,7 +379,7 @@ static void test_any(void)
         }
         g_assert_cmpint(d.reason == NFV_MIGRATION_REASON_NEXT_STOP_SHORTER, ==,
                         d.costs > 0);
-        g_assert_cmpuint(d.costs, <=, MAX(s.sent / 64, 4 * MiB));
+        g_assert_cmpuint(d.costs, <=, MAX(s.sent / 16, 4 * MiB));
         if (d.step == NFV_MIGRATION_STEP_POSTCOPY) {
             g_assert(s.may_postcopy && s.may_switch && s.left != NONE);
         }
@@ -987,7 +987,7 @@ static void check_switch(const Simulation *sim, const NfvSituation *s)
         g_assert_cmpfloat(flight, <=, unproven + 1);
         g_assert_cmpfloat(memory, <=, budget + TICK);
     }
-    g_assert_cmpfloat(sim->shortened, <=, MAX(sim->all_sent / 64, 4 * MiB));
+    g_assert_cmpfloat(sim->shortened, <=, MAX(sim->all_sent / 16, 4 * MiB));
     g_assert_cmpint(sim->now, >=, sim->trace->ready);
     g_assert_cmpint(sim->trace->ends_by, >, 0);
     g_assert_cmpint(sim->now, <=, sim->trace->ends_by);
