@@ -268,9 +268,9 @@ int64_t nfv_heat_interval(void)
     return interval;
 }
 
-void nfv_heat_choose_interval(int64_t round, int64_t least)
+void nfv_heat_choose_interval(int64_t round)
 {
-    int64_t us = MAX(round / SYNCS, MAX(least, INTERVAL_LEAST));
+    int64_t us = MAX(round / SYNCS, INTERVAL_LEAST);
 
     if (!blocks || first_round || interval_chosen) {
         return;
@@ -332,6 +332,7 @@ static bool log_is_exact(const RAMBlock *rb, uint64_t page)
            !test_bit(page >> rb->clear_bmap_shift, rb->clear_bmap);
 }
 
+/* From the next sync on, if those come more often now. */
 static void refine(HotBlock *b)
 {
     int64_t now = qatomic_read(&interval);
@@ -353,12 +354,12 @@ void nfv_heat_sync(RAMBlock *rb)
         b->order.pages % BITS_PER_LONG) {
         return;
     }
-    refine(b);
     log = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_MIGRATION]);
     for (uint64_t page = 0; page < b->order.pages; page += BITS_PER_LONG) {
         nfv_order_note(&b->order, BIT_WORD(page), log_word(log, first + page),
                        log_is_exact(rb, page));
     }
+    refine(b);
 }
 
 unsigned long nfv_heat_next(RAMBlock *rb, unsigned long page,

@@ -46,12 +46,11 @@ void nfv_heat_begin(uint64_t may_stay);
 int64_t nfv_heat_interval(void);
 
 /*
- * Before a sync.  What is dirty can be sent in @round microseconds; less than
- * @least from one sync to the next would cost too much.  What is dirty when the
- * first round ends is what the guest writes to, and tells how soon it may come
- * back to where it was: then the interval is chosen, once.
+ * Before a sync: what is dirty can be sent in @round microseconds.  What is when
+ * the first round has ended is what the guest writes to, and tells how soon it
+ * may come back to where it was: then the interval is chosen, once.
  */
-void nfv_heat_choose_interval(int64_t round, int64_t least);
+void nfv_heat_choose_interval(int64_t round);
 
 /* Whether memory that the guest does not write to is still being sent. */
 bool nfv_heat_is_first_round(void);

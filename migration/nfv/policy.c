@@ -34,6 +34,8 @@
 #define US_PER_S 1000000
 /* At most this share of the time goes into synchronising. */
 #define SYNC_SHARE 20
+/* QEMU may send for so long, or sleep for its limit, before the next one. */
+#define DECISION_US 100000
 #define DIRTY_LEAST_US 1000 /* what became dirty in less says nothing */
 #define ROUNDS_KEPT 64
 #define PAGES_A_LOOK 64 /* MAX_WAIT of ram.c */
@@ -96,14 +98,14 @@ static uint64_t pending_estimate(void)
     return must + can;
 }
 
-static int64_t least_interval(void)
-{
-    return policy.sync_cost * SYNC_SHARE;
-}
-
 static int64_t sync_interval(void)
 {
-    return MAX(nfv_heat_interval(), least_interval());
+    return MAX(nfv_heat_interval(), policy.sync_cost * SYNC_SHARE);
+}
+
+static int64_t decision_interval(void)
+{
+    return MAX(MAX(sync_interval(), DECISION_US), nfv_drain_round_trip());
 }
 
 static bool wants_sync(uint64_t pending)
@@ -134,12 +136,12 @@ static void measure_dirty_rate(uint64_t found, int64_t now)
 static uint64_t synchronise(uint64_t before)
 {
     uint64_t must, can, pending;
+    uint64_t speed = bandwidth();
     int64_t start = now_us();
 
-    if (bandwidth()) {
-        double round = before / (double)bandwidth() * US_PER_S;
-
-        nfv_heat_choose_interval(MIN(round, INT32_MAX), least_interval());
+    if (speed) {
+        nfv_heat_choose_interval(MIN(before / (double)speed * US_PER_S,
+                                     INT32_MAX));
     }
     qemu_savevm_state_pending_exact(&must, &can);
     pending = must + can;
@@ -246,7 +248,7 @@ static NfvDecision decide(MigrationState *s, uint64_t pending, bool may_switch)
         .shortened = policy.shortened,
         .rounds = policy.rounds,
         .shrink_rate = policy.shrink_rate,
-        .sync_interval = MAX(sync_interval(), nfv_drain_round_trip()),
+        .sync_interval = decision_interval(),
         .may_postcopy = settings->postcopy && !nfv_postcopy_obstacle() &&
                         settings->on_deadline == NFV_ON_DEADLINE_POSTCOPY,
         .can_drain = nfv_drain_possible(s),
