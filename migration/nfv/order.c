@@ -95,7 +95,7 @@ static uint8_t next_interval(uint8_t old, unsigned found, unsigned longest)
     if (periodic) {
         return found | NFV_ORDER_PERIODIC;
     }
-    return old == NFV_ORDER_ONCE ? found : (3 * known + found + 2) / 4;
+    return old == NFV_ORDER_ONCE ? found : (3 * known + found) / 4;
 }
 
 static void note_page(NfvOrder *order, uint64_t page)

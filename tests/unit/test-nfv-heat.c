@@ -217,23 +217,7 @@ static void test_irregular(Fixture *f, gconstpointer unused)
     SYNC_NONE(f);
     assert_level(f, 7, 4); /* has been left alone for so long already */
     SYNC(f, 7);
-    assert_level(f, 7, 4);
-}
-
-/* What was taken for shorter than it is comes to be known. */
-static void test_learns(Fixture *f, gconstpointer unused)
-{
-    SYNC(f, 7);
-    SYNC(f, 7);
-    for (int i = 0; i < 6 * 9; i++) {
-        if (i % 9 == 8) {
-            SYNC(f, 7);
-        } else {
-            SYNC_NONE(f);
-        }
-    }
-    SYNC_NONE(f);
-    assert_level(f, 7, 8);
+    assert_level(f, 7, 3);
 }
 
 /* What was found once is guessed to come back as late as any other. */
@@ -581,7 +565,6 @@ int main(int argc, char **argv)
     add("/nfv/heat/farthest", test_farthest);
     add("/nfv/heat/periodic", test_periodic);
     add("/nfv/heat/irregular", test_irregular);
-    add("/nfv/heat/learns", test_learns);
     add("/nfv/heat/once", test_once);
     add("/nfv/heat/refine", test_refine);
     add("/nfv/heat/inexact", test_inexact);
